@@ -9,7 +9,7 @@ import numpy as np
 
 from bitsmith.building.job import Target, directives_of
 from bitsmith.compiler import compile_network
-from bitsmith.config import IOType
+from bitsmith.config.values import IOType
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.dense import Dense

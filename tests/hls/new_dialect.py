@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from bitsmith.hls.dialects.dialect import Call, Driver, Way
 from bitsmith.hls.dialects.libero import DIALECT as LIBERO
-from bitsmith.hls.dialects.reading import Pipelines
 from bitsmith.hls.project import Stage
 from bitsmith.vendors.figures import Reports, Section
 
@@ -28,11 +26,6 @@ DIALECT = replace(
     part="N1000",
     period_ns=7.0,
     streams=replace(LIBERO.streams, before_loop='_Pragma("NEW steps({interval})")'),
-    reading=replace(
-        LIBERO.reading,
-        defines=("-D__NEWHLS__",),
-        pipelines=Pipelines(body=None, before=re.compile("NEW steps"), interval=re.compile(r"steps\((\d+)")),
-    ),
     reports=Reports(("new.rpt",), _figures),
     driver=Driver("New HLS", (Way(("newhls",), _calls),), "install New HLS", "^E "),
 )

@@ -16,7 +16,8 @@ import bitsmith
 SOURCE = Path(bitsmith.__file__).parent
 
 USER = """
-import json, sys
+import json, re, sys
+from dataclasses import replace
 from pathlib import Path
 import bitsmith
 from bitsmith.hls import HlsTarget, write_project
@@ -31,6 +32,10 @@ model.write()
 (folder / "new.rpt").write_text("3")
 try:
     from tests.hls.structure.check import structure
+    from tests.hls.structure.tools import READINGS, Pipelines
+
+    steps = Pipelines(body=None, before=re.compile("NEW steps"), interval=re.compile(r"steps\\((\\d+)"))
+    READINGS["newhls"] = replace(READINGS["libero"], defines=("-D__NEWHLS__",), pipelines=steps)
     project = write_project(model.program, model.directives, dialect, HlsTarget("net", dialect.part))
     paces = structure(project.files, "net", dialect, unrolled=False).paces
     intervals = [max(pace.trips * pace.interval for pace in paces), project.slowest]

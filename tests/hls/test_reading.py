@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bitsmith.hls.dialects import DIALECTS
-from bitsmith.hls.dialects.reading import REGISTERS, Array
+from tests.hls.structure.tools import READINGS, REGISTERS, Array
 
 SPLIT = {
     "vitis": "#pragma HLS ARRAY_PARTITION variable=x complete dim={axis}",
@@ -19,10 +19,14 @@ def _array(role: str, sizes: tuple[int, ...], *marks: str) -> Array:
     return Array("x", "f", sizes, 8, role, 0, marks=list(marks))
 
 
+def test_all_dialects_are_read() -> None:
+    assert READINGS.keys() == DIALECTS.keys()
+
+
 @pytest.mark.parametrize("dialect", SPLIT)
 @pytest.mark.parametrize("axis", [1, 2, 3])
 def test_arrays_are_split_along_the_axes_that_are_named(dialect: str, axis: int) -> None:
-    reading = DIALECTS[dialect].reading
+    reading = READINGS[dialect]
     mark = SPLIT[dialect].format(axis=axis)
     for role in ("local", "constant"):
         found = reading.storage(_array(role, (4, 5, 6), mark), {})
@@ -37,7 +41,7 @@ def test_arrays_are_split_along_the_axes_that_are_named(dialect: str, axis: int)
 @pytest.mark.parametrize("told", [False, True])
 def test_memories_of_smarthls(told: bool) -> None:
     """Two of each in a cycle, and constants that are copied any number; steps wait for others unless it is told not to."""
-    reading, mark = DIALECTS["libero"].reading, "#pragma HLS loop dependence variable(x) type(inter) dependent(false)"
+    reading, mark = READINGS["libero"], "#pragma HLS loop dependence variable(x) type(inter) dependent(false)"
     found = reading.storage(_array("local", (4, 5), *[mark] * told), {})
     assert (found.reads, found.writes, found.ports, found.apart) == (2, 2, 2, told)
     rom = "#pragma HLS memory impl variable(x) replicate_rom(true)"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from clang.cindex import Cursor, CursorKind, TypeKind
 
-from bitsmith.hls.dialects import DIALECTS
 from tests.hls.structure.reading import is_ours, parse, place
+from tests.hls.structure.tools import READINGS
 
 _LOOPS = (CursorKind.FOR_STMT, CursorKind.WHILE_STMT, CursorKind.DO_STMT, CursorKind.CXX_FOR_RANGE_STMT)
 _FUNCTIONS = (CursorKind.FUNCTION_DECL, CursorKind.FUNCTION_TEMPLATE, CursorKind.CXX_METHOD, CursorKind.CONSTRUCTOR)
@@ -43,7 +43,7 @@ class Mark:
 
 def marks(files: Mapping[str, str], main: str, dialect: str, *tops: str) -> list[Mark]:
     """All marks of a project with these top functions, each once, however many files include it."""
-    unit = parse(files, main, DIALECTS[dialect].reading.defines)
+    unit = parse(files, main, READINGS[dialect].defines)
     found = _Finder(tops)
     ours = [cursor for cursor in unit.cursor.get_children() if is_ours(cursor.location)]
     found.siblings(ours, ("file",), dict(_globals(ours)))

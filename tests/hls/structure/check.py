@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from bitsmith.errors import VerificationError
 from bitsmith.hls.dialects import Dialect
-from bitsmith.hls.dialects.reading import Reading
 from bitsmith.hls.project import HlsProject
 from tests.hls.structure.reading import parse
 from tests.hls.structure.storage import feedback_cycles, port_cycles
+from tests.hls.structure.tools import READINGS, Reading
 from tests.hls.structure.tree import Functions
 from tests.hls.structure.values import Access, Region
 from tests.hls.structure.walk import TooLargeError, Walker
@@ -48,20 +48,21 @@ def structure(files: Mapping[str, str], top: str, dialect: Dialect, *, unrolled:
     Raises:
         ProgramError: the code is not C++, or has a loop whose bounds are not constant.
     """
-    functions = Functions(parse(files, f"firmware/{top}.cpp", dialect.reading.defines), top)
+    reading = READINGS[dialect.name]
+    functions = Functions(parse(files, f"firmware/{top}.cpp", reading.defines), top)
     called = {call for key in functions.inner for call in functions.calls(key)}
     processes = {key: name for key, name in functions.inner.items() if key not in called}
     if unrolled:
         processes = {functions.top: top}
     paces, left_out = list[Pace](), list[str]()
     for key, name in processes.items():
-        walker = Walker(functions, dialect.reading.pipelines)
+        walker = Walker(functions, reading.pipelines)
         try:
             walker.process(key, at_once=unrolled)
         except TooLargeError:
             left_out.append(name)
             continue
-        paces += [_pace(name, region, dialect.reading, files) for region in walker.regions]
+        paces += [_pace(name, region, reading, files) for region in walker.regions]
     return Structure(tuple(paces), tuple(left_out))
 
 

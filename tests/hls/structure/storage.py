@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bitsmith.hls.dialects.reading import Array, Storage
+from tests.hls.structure.tools import Array, Storage
 from tests.hls.structure.values import Access, Index
 
 _CHAINED = 2

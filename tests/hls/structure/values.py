@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from bitsmith.hls.dialects.reading import Array
+from tests.hls.structure.tools import Array
 
 
 @dataclass(frozen=True, slots=True)

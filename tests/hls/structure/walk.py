@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import count
 
 from bitsmith.errors import ProgramError
-from bitsmith.hls.dialects.reading import Array, Pipelines
+from tests.hls.structure.tools import Array, Pipelines
 from tests.hls.structure.tree import Function, Functions, Node
 from tests.hls.structure.values import (
     UNKNOWN,

@@ -1,11 +1,8 @@
 """Siemens Catapult, for FPGAs of AMD: logic synthesis is Vivado's, simulation is Questa's."""
 
-import math
-import re
 from collections.abc import Mapping
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.reading import REGISTERS, Array, Pipelines, Reading, Storage
 from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Loops, Roms, Streams
 from bitsmith.hls.project import HlsDesign, HlsTarget, Memory, Stage, tcl_settings
 from bitsmith.vendors.catapult import REPORTS
@@ -206,23 +203,6 @@ def _calls(top: str) -> Mapping[Stage, tuple[Call, ...]]:
     }
 
 
-def _storage(array: Array, files: Mapping[str, str]) -> Storage:
-    """Return the storage that the script directs: arrays that it does not list, and small ones, are registers."""
-    script = files["directives.tcl"]
-    listed = re.search(rf"^    {re.escape(array.name)} \{{(\w+) ?(\d*)\}}$", script, re.MULTILINE)
-    largest = re.search(r"^set largest_register_bits (\d+)$", script, re.MULTILINE)
-    bits = math.prod(array.sizes) * array.bits
-    if listed is None or listed[1] == "registers" or bits <= int(largest[1] if largest else 0):
-        return REGISTERS
-    last, split = len(array.sizes) - 1, frozenset[int]()
-    if listed[1] == "banks" and int(listed[2]) % array.sizes[last] == 0:
-        split = frozenset({last})
-    elif listed[1] == "blocks" and int(listed[2]) == math.prod(array.sizes[1:]):
-        split = frozenset({0})
-    apart = re.search(rf"^set line_buffers \{{(?:.* )?{re.escape(array.name)}[ }}]", script, re.MULTILINE) is not None
-    return Storage(split, frozenset(), 1, 1, 2, apart=apart)
-
-
 DIALECT = Dialect(
     name="catapult",
     family=AC,
@@ -266,13 +246,6 @@ DIALECT = Dialect(
             function="#pragma hls_pipeline_init_interval {interval}\n#pragma hls_stall_mode flush",
             outside=True,
         ),
-    ),
-    reading=Reading(
-        defines=("-D__SYNTHESIS__",),
-        pipelines=Pipelines(
-            body=None, before=re.compile("hls_pipeline_init_interval"), interval=re.compile(r"init_interval (\d+)")
-        ),
-        storage=_storage,
     ),
     reports=REPORTS,
     ip=None,

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from bitsmith.backends import DialectName
 from bitsmith.devices import Vendor
-from bitsmith.hls.dialects.reading import Reading
 from bitsmith.hls.dialects.spelling import Arrays, Bench, Family, Roms, Streams
 from bitsmith.hls.headers import KERNELS, STREAM_KERNELS
 from bitsmith.hls.project import HlsDesign, HlsTarget, Stage
@@ -107,7 +106,6 @@ class Dialect:
         sources: C++ that only this compiler understands, such as its kind of top function, and what else it is told of a
             design.
         bench: what the test bench has of it.
-        reading: what it makes of the code, for the check of its structure.
         reports: what it reports of a project.
         ip: the tool in systems of boards; None if none of them takes it.
     """
@@ -133,7 +131,6 @@ class Dialect:
     most_products: int
     sources: Callable[[HlsDesign], Mapping[str, str]]
     bench: Bench
-    reading: Reading
     reports: Reports
     ip: IpTool | None
 

@@ -1,11 +1,8 @@
 """Microchip SmartHLS, which hands its hardware to Libero."""
 
-import math
-import re
 from collections.abc import Mapping
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way, no_sources
-from bitsmith.hls.dialects.reading import REGISTERS, Array, Pipelines, Reading, Storage
 from bitsmith.hls.dialects.spelling import Arrays, Bench, Family, Loops, Roms, Streams
 from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsTarget, Stage, word
@@ -87,15 +84,6 @@ def _scripts(target: HlsTarget) -> dict[str, str]:
     }
 
 
-def _storage(array: Array, files: Mapping[str, str]) -> Storage:
-    split = array.axes(r"memory partition\b.*type\(complete\)")
-    if math.prod(array.sizes) == 1 or array.role in ("member", "parameter") or len(split) == len(array.sizes):
-        return REGISTERS
-    if array.role == "constant" and array.marked(r"replicate_rom\b(?!.*max_replicas\([1-9])"):
-        return Storage(split, frozenset(), None, 0, None)
-    return Storage(split, frozenset(), 2, 2, 2, apart=array.marked(r"dependent\(false\)"))
-
-
 def _calls(top: str) -> Mapping[Stage, tuple[Call, ...]]:
     synthesized = (f"hls_output/rtl/{top}_{top}.v", f"hls_output/reports/summary.hls.{top}.rpt")
     summary = ("hls_output/reports/summary.results.rpt",)
@@ -175,15 +163,6 @@ DIALECT = Dialect(
     most_products=0,
     sources=no_sources,
     bench=Bench(),
-    reading=Reading(
-        defines=("-D__SYNTHESIS__",),
-        pipelines=Pipelines(
-            body=re.compile("HLS function pipeline"),
-            before=re.compile("HLS loop pipeline"),
-            interval=re.compile(r"\bII\((\d+)"),
-        ),
-        storage=_storage,
-    ),
     reports=REPORTS,
     ip=None,
     driver=Driver(

@@ -1,10 +1,8 @@
 """Intel oneAPI DPC++ compiler for FPGAs (``icpx``): a SYCL kernel around the top function, fed through pipes."""
 
-import re
 from collections.abc import Mapping, Sequence
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.reading import Pipelines, Reading, copied
 from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Loops, Roms, Streams
 from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsDesign, HlsTarget, Port, Stage, word
@@ -324,15 +322,6 @@ DIALECT = Dialect(
         apart="BITSMITH_APART({name}, {steps})",
         frames="BITSMITH_FRAMES",
         start="BITSMITH_START({name}, {function});",
-    ),
-    reading=Reading(
-        defines=("-DSYCL_LANGUAGE_VERSION=202012L", "-D__INTEL_CLANG_COMPILER=20250000"),
-        pipelines=Pipelines(
-            body=None,
-            before=re.compile("intel::initiation_interval"),
-            interval=re.compile(r"initiation_interval\((\d+)"),
-        ),
-        storage=copied,
     ),
     reports=REPORTS,
     ip=None,

@@ -1,11 +1,9 @@
 """Intel HLS compiler (``i++``), which hands its hardware to Quartus."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.reading import Pipelines, Reading, copied
 from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Loops, Roms, Streams
 from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsDesign, HlsTarget, Port, Stage, called, word
@@ -201,13 +199,6 @@ DIALECT = Dialect(
         loops=Loops(flush=True, rewind=False),
         # A place of a line buffer is read again after a row, which has at least so many.
         apart="#pragma ivdep array({name}) safelen({steps})",
-    ),
-    reading=Reading(
-        defines=("-D__INTELFPGA_COMPILER__=1",),
-        pipelines=Pipelines(
-            body=None, before=re.compile(r"^ii \d|hls_component_ii"), interval=re.compile(r"^ii (\d+)")
-        ),
-        storage=copied,
     ),
     reports=REPORTS,
     ip=None,

@@ -21,5 +21,4 @@ DIALECT = xilinx(
     largest_arrays=(),
     kernels=True,
     packed="",
-    defines=("-D__SYNTHESIS__", "-D__VITIS_HLS__"),
 )

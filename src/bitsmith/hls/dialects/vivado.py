@@ -26,5 +26,4 @@ DIALECT = xilinx(
     largest_arrays=(4096, 65536),
     kernels=False,
     packed="#pragma HLS DATA_PACK variable={name}",
-    defines=("-D__SYNTHESIS__",),
 )

@@ -1,12 +1,9 @@
 """The common parts of Vivado HLS and Vitis HLS: pragmas, the Tcl that both read, and Vivado on what they make."""
 
-import math
-import re
 from collections.abc import Mapping
 
 from bitsmith.backends import DialectName
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, IpTool, Way, no_sources
-from bitsmith.hls.dialects.reading import REGISTERS, Array, Pipelines, Reading, Storage
 from bitsmith.hls.dialects.spelling import AP, Arrays, Bench, Loops, Roms, Streams
 from bitsmith.hls.project import HlsTarget, Stage, tcl_settings
 from bitsmith.vendors.vivado_project import REPORTS
@@ -86,21 +83,6 @@ _ROWS = "#pragma HLS ARRAY_RESHAPE variable={name} complete dim=2"
 _BANKS = "#pragma HLS ARRAY_PARTITION variable={name} complete dim=2"
 
 
-_SMALL = 4
-"""Elements of local arrays that the tools turn into registers unasked (their default threshold)."""
-
-
-def _storage(array: Array, files: Mapping[str, str]) -> Storage:
-    split = array.axes(r"ARRAY_PARTITION\b.*\bcomplete")
-    joined = array.axes(r"ARRAY_RESHAPE\b.*\bcomplete")
-    small = math.prod(array.sizes) <= _SMALL and array.role == "local"
-    if small or array.role in ("member", "parameter") or len(split) == len(array.sizes):
-        return REGISTERS
-    if array.marked(r"(?i)rom_np"):
-        return Storage(split, joined, None, 0, None)
-    return Storage(split, joined, apart=array.marked(r"DEPENDENCE\b.*\bfalse"))
-
-
 def _streams(step: str, loops: Loops, packed: str, token_bits: int) -> Streams:
     return Streams(
         types="#include <hls_stream.h>",
@@ -143,7 +125,6 @@ def xilinx(
     largest_arrays: tuple[int, ...],
     kernels: bool,
     most_products: int,
-    defines: tuple[str, ...],
 ) -> Dialect:
     """The dialect of the compiler that any of ``starts``, in order of preference, starts on ``build_prj.tcl``.
 
@@ -151,7 +132,7 @@ def xilinx(
     stream, for compilers that do not do so anyway. ``storage`` are the lines that make a memory with as many ports as
     needed of a constant array: of look-up tables, and of block RAM. ``token_bits`` and ``word_bits`` are of the widest
     token in a stream, and of the widest word that an array or a token is made. ``largest_arrays`` and
-    ``kernels`` are of :class:`IpTool`, ``defines`` is of :class:`Reading`.
+    ``kernels`` are of :class:`IpTool`.
     """
 
     def scripts(target: HlsTarget) -> dict[str, str]:
@@ -194,13 +175,6 @@ def xilinx(
             large=storage[1],
         ),
         streams=_streams(step, loops, packed, token_bits),
-        reading=Reading(
-            defines=defines,
-            pipelines=Pipelines(
-                body=re.compile(r"HLS PIPELINE\b(?!.*\boff\b)"), before=None, interval=re.compile(r"\bII=(\d+)")
-            ),
-            storage=_storage,
-        ),
         reports=REPORTS,
         ip=IpTool(tuple(start[:-1] for start in starts), largest_arrays, kernels),
         driver=Driver(
