@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from tests.netlist.evaluate import evaluate
 
-from bitsmith.devices import ULTRASCALE_PLUS
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.program import Program
 from bitsmith.netlist import adder_graph, elaborate, pipeline, pipelined

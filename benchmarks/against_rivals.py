@@ -42,7 +42,8 @@ from rich.table import Table
 from stage_times import shifted, slowest_stage
 from tests.flows.runs import execute
 
-from bitsmith.devices import Family, family_named
+from bitsmith.devices.family import Family
+from bitsmith.devices.parts import family_named
 from bitsmith.emulate.emulator import Emulator
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.flows.tools import require

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 import bitsmith
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives

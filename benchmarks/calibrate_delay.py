@@ -24,7 +24,8 @@ from pathlib import Path
 
 from tests.flows.runs import netlist, place_and_route, synthesize
 
-from bitsmith.devices import Part, resolve_part
+from bitsmith.devices.family import Part
+from bitsmith.devices.parts import resolve_part
 
 OPERANDS = 32
 INSTANCES = 64

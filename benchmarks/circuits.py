@@ -28,7 +28,8 @@ from tests.flows.runs import execute
 
 import bitsmith
 from bitsmith.config.resolving import ConfigLike
-from bitsmith.devices import Family, family_named
+from bitsmith.devices.family import Family
+from bitsmith.devices.parts import family_named
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.flows.yosys import Resources, Synthesis

@@ -22,7 +22,9 @@ from estimates import Results, expected
 from tests.flows.runs import netlist, place_and_route, synthesize
 
 from bitsmith.building.design import Circuit
-from bitsmith.devices import ECP5, Family, resolve_part
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.parts import resolve_part
 from bitsmith.errors import BitsmithError
 
 _LEAST = 150

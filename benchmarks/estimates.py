@@ -32,7 +32,9 @@ from torch import nn
 import bitsmith
 from bitsmith.building.design import Circuit, circuit
 from bitsmith.building.verification import random_stimuli
-from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.passes.program import drop_dead

@@ -24,7 +24,8 @@ from tests.flows.runs import execute
 import bitsmith
 from bitsmith.building import design
 from bitsmith.building.verification import compare, random_stimuli
-from bitsmith.devices import FAMILIES, Family, family_named
+from bitsmith.devices.family import Family
+from bitsmith.devices.parts import FAMILIES, family_named
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate_layout

@@ -28,7 +28,7 @@ from keras import layers
 
 import bitsmith
 from bitsmith.conversion.explanation import Explanation, of_model
-from bitsmith.devices import resolve_part
+from bitsmith.devices.parts import resolve_part
 from bitsmith.estimate.figures import Size
 from bitsmith.model import Model
 

@@ -27,7 +27,7 @@ from rich.table import Table
 
 import bitsmith
 from bitsmith.building.design import circuit
-from bitsmith.devices import resolve_part
+from bitsmith.devices.parts import resolve_part
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.writer import Title

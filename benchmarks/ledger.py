@@ -45,7 +45,7 @@ from rich.console import Console
 from rich.progress import track
 
 import bitsmith
-from bitsmith.devices import family_named
+from bitsmith.devices.parts import family_named
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.layers.layer import Floats
 from bitsmith.netlist.pipelined import pipelined

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 import bitsmith
-from bitsmith.devices import resolve_part
+from bitsmith.devices.parts import resolve_part
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import paced
 from bitsmith.estimate.needs import missing

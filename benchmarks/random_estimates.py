@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bitsmith.building.design import Circuit
-from bitsmith.devices import family_named
+from bitsmith.devices.parts import family_named
 from bitsmith.errors import BitsmithError, ToolFailedError
 from bitsmith.estimate.figures import Size
 

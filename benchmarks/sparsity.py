@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bitsmith.compiler import compile_network
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.estimate.size import estimate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.conv import Conv

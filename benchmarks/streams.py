@@ -24,7 +24,7 @@ from rich.table import Table
 
 import bitsmith
 from bitsmith.building.design import circuit
-from bitsmith.devices import resolve_part
+from bitsmith.devices.parts import resolve_part
 from bitsmith.model import Model
 from bitsmith.passes.program import drop_dead
 from bitsmith.report.report import Report

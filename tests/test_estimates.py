@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import bitsmith
-from bitsmith.config import IOTypeName
+from bitsmith.config.values import IOTypeName
 from bitsmith.conversion.explanation import explain
 from bitsmith.errors import CapacityError, ConfigError
 from bitsmith.layers.layer import Floats

@@ -14,7 +14,8 @@ from onnx import helper
 from torch import nn
 
 from bitsmith.conversion.explanation import explain
-from bitsmith.devices import ECP5, resolve_part
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.parts import resolve_part
 from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.estimate.needs import fits
 from bitsmith.estimate.size import estimate_layout

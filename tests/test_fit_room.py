@@ -19,7 +19,7 @@ import bitsmith
 from bitsmith import Goal
 from bitsmith.base.project import Project
 from bitsmith.cli.commands import app
-from bitsmith.config import read_hls_config
+from bitsmith.config.model import read_hls_config
 from bitsmith.config.values import BlockMemory
 from bitsmith.conversion.fit import _SURE, _Judge
 from bitsmith.errors import CapacityError, ConfigError

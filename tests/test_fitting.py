@@ -19,7 +19,9 @@ import bitsmith
 from bitsmith.conversion.explanation import explain
 from bitsmith.conversion.fit import _Judge
 from bitsmith.conversion.fitted import Fitted
-from bitsmith.devices import DEFAULT_PART, ECP5, Part, part_or_typical, resolve_part
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Part
+from bitsmith.devices.parts import DEFAULT_PART, part_or_typical, resolve_part
 from bitsmith.errors import CapacityError, ConfigError
 from bitsmith.errors.remedies import given, remedy
 from bitsmith.estimate.figures import Size

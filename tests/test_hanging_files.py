@@ -21,7 +21,7 @@ from onnx import TensorProto, helper
 
 import bitsmith
 from bitsmith import converters
-from bitsmith.config import read_hls_config
+from bitsmith.config.model import read_hls_config
 from bitsmith.emulate.batches import read_array
 from bitsmith.errors import BitsmithError, ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.files.hdf5 import check_heaps

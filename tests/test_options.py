@@ -15,8 +15,8 @@ import pytest
 
 import bitsmith
 from bitsmith.cli.options import FLAGS
-from bitsmith.config import IOType
 from bitsmith.config.reading import named
+from bitsmith.config.values import IOType
 from bitsmith.conversion import conversion, explanation
 from bitsmith.errors import ConfigError
 from bitsmith.layers.settings import Outliers, Strategy

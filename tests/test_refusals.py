@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import bitsmith
-from bitsmith.devices import resolve_part
+from bitsmith.devices.parts import resolve_part
 from bitsmith.errors import CapacityError
 from bitsmith.estimate.needs import missing, needs
 from bitsmith.model import Model

@@ -18,7 +18,7 @@ from bitsmith.compiler import Compiled, compile_network
 from bitsmith.config.precision import parse_precision
 from bitsmith.dataflow.schedule import schedule_to_text
 from bitsmith.dataflow.text import to_text as dataflow_text
-from bitsmith.devices import resolve_part
+from bitsmith.devices.parts import resolve_part
 from bitsmith.emulate import Emulator
 from bitsmith.hls import HlsTarget
 from bitsmith.hls import write as write_hls

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
-from bitsmith.config import ConfigLike
 from bitsmith.config.accelerators import accelerator_named, check_arguments
 from bitsmith.config.inert import idle_of
+from bitsmith.config.resolving import ConfigLike
 from bitsmith.config.values import AXI_MASTER, INTERFACES
 from bitsmith.conversion.conversion import Conversion, configured, convert, split_shape
 from bitsmith.errors import ConfigError

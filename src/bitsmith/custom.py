@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack, cast
 
-from bitsmith.config import BackendName
+from bitsmith.config.values import BackendName
 from bitsmith.conversion.conversion import convert
 from bitsmith.emulate.batches import Arrays, float_batches
 from bitsmith.errors import FidelityError, InputDataError

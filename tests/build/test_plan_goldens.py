@@ -26,7 +26,8 @@ from bitsmith.building.plan import Plan
 from bitsmith.building.stages import together
 from bitsmith.compiler import Source
 from bitsmith.conversion.conversion import _converted, _Read
-from bitsmith.devices import BOARDS, AnyBoard, Board, Card, SocFpga, Zynq, any_board
+from bitsmith.devices.board import BOARDS, AnyBoard, Board, any_board
+from bitsmith.devices.system import Card, SocFpga, Zynq
 from bitsmith.errors import BitsmithError, ProjectError, ToolMissingError
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.dense import Dense

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import read_board, serial_boards
+from bitsmith.devices.board import read_board, serial_boards
 from tests.build.test_plan_goldens import CASES, GOLDENS, Case, model, stand_ins
 from tests.hls.rules.book import Book, book
 from tests.hls.rules.marks import marks

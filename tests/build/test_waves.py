@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import bitsmith
-from bitsmith.config import BackendName, IOTypeName
+from bitsmith.config.values import BackendName, IOTypeName
 from bitsmith.errors import ConfigError
 from tests.any_models import proto
 

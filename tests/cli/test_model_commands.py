@@ -19,7 +19,7 @@ from bitsmith.backends import BACKENDS
 from bitsmith.cli.commands import app
 from bitsmith.cli.options import FLAGS, ModelOptions
 from bitsmith.cli.request import Request
-from bitsmith.config import IOType
+from bitsmith.config.values import IOType
 from bitsmith.conversion.conversion import convert
 from bitsmith.errors import ConfigError, nearest
 from bitsmith.layers.settings import Outliers, Strategy

@@ -10,7 +10,7 @@ import yaml
 
 from bitsmith.cli.options import ModelOptions
 from bitsmith.cli.request import Request
-from bitsmith.config import IOType
+from bitsmith.config.values import IOType
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.named import keys_of_files, model_keys
 

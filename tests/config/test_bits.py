@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import bitsmith
-from bitsmith.config import config_from_network, resolve
+from bitsmith.config.building import config_from_network
+from bitsmith.config.resolving import resolve
 from bitsmith.errors import ConfigError, FidelityWarning
 from bitsmith.layers.settings import Bits
 from bitsmith.utils import config_from_keras_model

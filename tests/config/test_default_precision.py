@@ -18,8 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import bitsmith
 from bitsmith import converters, utils
-from bitsmith.config import config_from_network
-from bitsmith.config.building import GRANULARITIES
+from bitsmith.config.building import GRANULARITIES, config_from_network
 from bitsmith.config.precision import parse_precision
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.framework import ReadOptions

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bitsmith.compiler import compile_network
-from bitsmith.config import resolve
+from bitsmith.config.resolving import resolve
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.framework import ReadOptions

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 import bitsmith.utils
-from bitsmith.config import config_from_network, read_hls_config, resolve
+from bitsmith.config.building import config_from_network
 from bitsmith.config.files import MAX_BYTES, MAX_VALUES
 from bitsmith.config.inert import LAYER_INERT, MODEL_INERT
-from bitsmith.config.model import LAYER_KEYS, MODEL_KEYS
+from bitsmith.config.model import LAYER_KEYS, MODEL_KEYS, read_hls_config
 from bitsmith.config.precision import parse_precision
+from bitsmith.config.resolving import resolve
 from bitsmith.config.variables import ALL_VARIABLES
 from bitsmith.errors import ConfigError
 from bitsmith.layers.input import DEFAULT_INPUT

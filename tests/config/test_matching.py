@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import yaml
 
-from bitsmith.config import resolve
 from bitsmith.config.inert import LAYER_INERT, MODEL_INERT, PROJECT_INERT, WRITER_INERT, idle_of
 from bitsmith.config.matching import Matched, matched, of_part, owners, with_aliases
 from bitsmith.config.model import Choices
 from bitsmith.config.reading import Problems
+from bitsmith.config.resolving import resolve
 from bitsmith.errors import ConfigError
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.activation import ReLU

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.config import HLSConfig, config_from_network, resolve
-from bitsmith.config.building import GRANULARITIES
-from bitsmith.config.model import KEYS
+from bitsmith.config.building import GRANULARITIES, config_from_network
+from bitsmith.config.model import KEYS, HLSConfig
 from bitsmith.config.precision import parse_precision
-from bitsmith.config.resolving import type_names
+from bitsmith.config.resolving import resolve, type_names
 from bitsmith.config.variables import takes_default
 from bitsmith.errors import ConfigError
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bitsmith.config import HLSConfig, IOType, read_hls_config
+from bitsmith.config.model import HLSConfig, read_hls_config
+from bitsmith.config.values import IOType
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.keras.framework import KERAS
 from bitsmith.frontends.named import NamedModel

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bitsmith.config import config_from_network, resolve
+from bitsmith.config.building import config_from_network
 from bitsmith.config.precision import parse_precision
+from bitsmith.config.resolving import resolve
 from bitsmith.errors import ConfigError
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.activation import ReLU

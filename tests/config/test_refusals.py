@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.config import config_from_network, read_hls_config, resolve
-from bitsmith.config.model import MODEL_KEYS
+from bitsmith.config.building import config_from_network
+from bitsmith.config.model import MODEL_KEYS, read_hls_config
+from bitsmith.config.resolving import resolve
 from bitsmith.errors import ConfigError
 from bitsmith.layers.settings import Settings, SoftmaxImplementation
 from bitsmith.options.project import PROJECT_KEYS, read_project

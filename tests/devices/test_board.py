@@ -7,21 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import (
-    BOARDS,
-    ECP5,
-    FAMILIES,
-    ICE40,
-    ULTRASCALE_PLUS,
-    Card,
-    Family,
-    Zynq,
-    any_board,
-    default_board,
-    read_board,
-    serial_boards,
-    system_boards,
-)
+from bitsmith.devices.board import BOARDS, any_board, default_board, read_board, serial_boards, system_boards
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.ice40 import ICE40
+from bitsmith.devices.parts import FAMILIES
+from bitsmith.devices.system import Card, Zynq
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS
 from bitsmith.errors import ConfigError
 
 MINE = """\

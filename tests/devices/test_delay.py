@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitsmith.devices import ECP5, FAMILIES, ICE40, ICE40UP, ULTRASCALE_PLUS, XILINX_7, Family
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.ice40 import ICE40, ICE40UP
 from bitsmith.devices.intel import AGILEX_7, ARRIA_10, CYCLONE_V, STRATIX_10
+from bitsmith.devices.parts import FAMILIES
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS, XILINX_7
 from bitsmith.errors import ConfigError
 
 families = st.sampled_from(FAMILIES)

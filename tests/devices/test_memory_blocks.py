@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import ULTRASCALE, XILINX_7, Family
+from bitsmith.devices.family import Family
+from bitsmith.devices.xilinx import ULTRASCALE, XILINX_7
 from bitsmith.flows.tools import YOSYS, find
 
 pytestmark = pytest.mark.tools

@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import CYCLONE_V, ECP5, NEXUS, ULTRASCALE_PLUS, XILINX_7, Family, family_named
 from bitsmith.devices.blocks import Cut, MultiplierBlock, Parts
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.intel import CYCLONE_V
+from bitsmith.devices.nexus import NEXUS
+from bitsmith.devices.parts import family_named
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS, XILINX_7
 from bitsmith.flows.tools import YOSYS, find
 from bitsmith.flows.yosys import count
 from tests.flows.runs import synthesize

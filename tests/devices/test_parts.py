@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from bitsmith.devices import (
-    DEFAULT_PART,
-    ECP5,
-    FAMILIES,
-    ICE40,
-    ICE40UP,
-    NEXUS,
-    ULTRASCALE,
-    ULTRASCALE_PLUS,
-    XILINX_7,
-    Family,
-    is_reserved,
-    resolve_part,
-)
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.ice40 import ICE40, ICE40UP
+from bitsmith.devices.nexus import NEXUS
+from bitsmith.devices.parts import DEFAULT_PART, FAMILIES, is_reserved, resolve_part
+from bitsmith.devices.xilinx import ULTRASCALE, ULTRASCALE_PLUS, XILINX_7
 from bitsmith.errors import ConfigError
 
 

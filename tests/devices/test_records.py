@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from bitsmith.devices import FAMILIES
+from bitsmith.devices.parts import FAMILIES
 
 RECORDS = Path(__file__).parent / "records.txt"
 

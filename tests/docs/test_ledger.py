@@ -16,7 +16,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.flows.yosys import Resources
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bitsmith.devices import CYCLONE_V, ECP5, ICE40, ULTRASCALE_PLUS, XILINX_7, Family
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.ice40 import ICE40
+from bitsmith.devices.intel import CYCLONE_V
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS, XILINX_7
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.builder import ProgramBuilder, Value

@@ -10,7 +10,12 @@ import pytest
 
 from bitsmith.dataflow.kinds import Engine
 from bitsmith.dataflow.timing import order_bits
-from bitsmith.devices import CYCLONE_V, ECP5, ICE40, NEXUS, XILINX_7, Family
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.ice40 import ICE40
+from bitsmith.devices.intel import CYCLONE_V
+from bitsmith.devices.nexus import NEXUS
+from bitsmith.devices.xilinx import XILINX_7
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.engines import count_engine
 from bitsmith.mapping.partition import partition

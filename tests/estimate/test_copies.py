@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.estimate.copies import joined
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.builder import ProgramBuilder

@@ -13,7 +13,7 @@ from torch import nn
 
 import bitsmith
 from bitsmith.dataflow.kinds import FoldedProduct, Reduce
-from bitsmith.devices import resolve_part
+from bitsmith.devices.parts import resolve_part
 from bitsmith.estimate.figures import NO_CELLS, Size
 from bitsmith.estimate.fit import Fit, _around, _Paces, pace, paced, proposal, sooner
 from bitsmith.estimate.needs import fits, limited

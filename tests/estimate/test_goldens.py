@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import FAMILIES, Family, family_named, resolve_part
+from bitsmith.devices.family import Family
+from bitsmith.devices.parts import FAMILIES, family_named, resolve_part
 from bitsmith.estimate.size import estimate, estimate_network
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program

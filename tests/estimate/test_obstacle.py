@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from bitsmith.devices import resolve_part
+from bitsmith.devices.parts import resolve_part
 from bitsmith.estimate.needs import fits, limited
 from bitsmith.estimate.obstacle import obstacle, way_out
 from bitsmith.ir import ops

@@ -10,7 +10,9 @@ import pytest
 from bitsmith.dataflow.kinds import Map, Rom, Sink, Source, WidthConverter
 from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.dataflow.tokens import Stream
-from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.reads import changing, elements_read, operands_read, share
 from bitsmith.estimate.size import estimate, estimate_layout

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS
 from bitsmith.estimate import size
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.recurrences import first_steps, only_scan

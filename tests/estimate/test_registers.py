@@ -7,7 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bitsmith.devices import ECP5, ICE40UP, NEXUS, ULTRASCALE_PLUS, XILINX_7, Family
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.ice40 import ICE40UP
+from bitsmith.devices.nexus import NEXUS
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS, XILINX_7
 from bitsmith.estimate.alike import made_of
 from bitsmith.estimate.registers import Registers, apart, registers
 from bitsmith.ir.builder import ProgramBuilder, Value

@@ -11,8 +11,14 @@ import pytest
 
 from bitsmith.dataflow.kinds import Sweep
 from bitsmith.dataflow.storage import Memory
-from bitsmith.devices import CYCLONE_V, ECP5, FAMILIES, ICE40, NEXUS, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.devices.blocks import table_parts
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.ice40 import ICE40
+from bitsmith.devices.intel import CYCLONE_V
+from bitsmith.devices.nexus import NEXUS
+from bitsmith.devices.parts import FAMILIES
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS, XILINX_7
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.reads import Mask

@@ -7,7 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS
 from bitsmith.estimate.size import guess_layout
 from bitsmith.estimate.stages import stage_registers
 from bitsmith.estimate.unrolled import size_of

@@ -6,7 +6,9 @@ import pytest
 
 from bitsmith.dataflow.kinds import Sweep
 from bitsmith.dataflow.tokens import Stream
-from bitsmith.devices import ECP5, XILINX_7, Family
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.xilinx import XILINX_7
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.sweeps import count_sweep
 from bitsmith.ir import ops

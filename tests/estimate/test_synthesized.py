@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import circuit
-from bitsmith.devices import CYCLONE_V, ECP5, ICE40, ULTRASCALE_PLUS, Family
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.ice40 import ICE40
+from bitsmith.devices.intel import CYCLONE_V
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.flows.yosys import Resources

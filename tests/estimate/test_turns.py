@@ -8,7 +8,7 @@ import pytest
 
 from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.schedule import schedule
-from bitsmith.devices import resolve_part
+from bitsmith.devices.parts import resolve_part
 from bitsmith.estimate.engines import words_by_layer
 from bitsmith.estimate.turns import EngineCycles, LayerCycles, engine_cycles
 from bitsmith.mapping.partition import partition

@@ -9,7 +9,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bitsmith.devices import CYCLONE_V, ECP5, ICE40, NEXUS, ULTRASCALE_PLUS, XILINX_7, Family
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.ice40 import ICE40
+from bitsmith.devices.intel import CYCLONE_V
+from bitsmith.devices.nexus import NEXUS
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS, XILINX_7
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.builder import ProgramBuilder, Value

@@ -15,7 +15,7 @@ from bitsmith import FidelityWarning, Model, convert
 from bitsmith.building.job import Target
 from bitsmith.cli.commands import app
 from bitsmith.compiler import Compiled, compile_network
-from bitsmith.config import resolve
+from bitsmith.config.resolving import resolve
 from bitsmith.conversion.explanation import explain
 from bitsmith.converters import convert_from_config
 from bitsmith.emulate import Emulator

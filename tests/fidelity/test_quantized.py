@@ -11,7 +11,7 @@ import pytest
 from bitsmith import compiler
 from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
-from bitsmith.config import resolve
+from bitsmith.config.resolving import resolve
 from bitsmith.fidelity.certificate import certify
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import Activation, ReLU

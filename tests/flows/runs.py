@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsmith.base.progress import Progress
-from bitsmith.devices import DEFAULT_PART, ECP5, Board, Family, Part, family_named, resolve_part
+from bitsmith.devices.board import Board
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family, Part
+from bitsmith.devices.parts import DEFAULT_PART, family_named, resolve_part
 from bitsmith.errors import ToolFailedError
 from bitsmith.flows.cosim import Cosimulation, Simulation, StreamShape
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing

@@ -10,8 +10,10 @@ import pytest
 
 from bitsmith.building import design
 from bitsmith.building.verification import compare, random_stimuli
-from bitsmith.devices import ECP5, XILINX_7, Family, family_named, resolve_part
-from bitsmith.devices.family import Part
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family, Part
+from bitsmith.devices.parts import family_named, resolve_part
+from bitsmith.devices.xilinx import XILINX_7
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
 from bitsmith.estimate.size import estimate_layout

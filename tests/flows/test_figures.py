@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.devices import ECP5, resolve_part
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.parts import resolve_part
 from bitsmith.errors import BitsmithError, ToolFailedError, VerificationError
 from bitsmith.flows.cosim import Cosimulation, StreamShape
 from bitsmith.flows.figures import counted, measured

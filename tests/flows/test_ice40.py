@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import read_board
+from bitsmith.devices.board import read_board
 from bitsmith.errors import ToolMissingError
 from bitsmith.flows.nextpnr import nextpnr
 from bitsmith.flows.tools import find

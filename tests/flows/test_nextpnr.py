@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import read_board, resolve_part
+from bitsmith.devices.board import read_board
+from bitsmith.devices.parts import resolve_part
 from bitsmith.errors import CapacityError, ToolFailedError
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext
 from bitsmith.flows.tools import FoundTool, Origin

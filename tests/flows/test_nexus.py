@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import NEXUS, read_board, resolve_part
+from bitsmith.devices.board import read_board
+from bitsmith.devices.nexus import NEXUS
+from bitsmith.devices.parts import resolve_part
 from bitsmith.errors import ToolMissingError
 from bitsmith.flows.nextpnr import nextpnr, packer
 from bitsmith.flows.tools import find

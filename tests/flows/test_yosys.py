@@ -12,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import ECP5, FAMILIES, ICE40, NEXUS, ULTRASCALE_PLUS, XILINX_7, Family
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.ice40 import ICE40
+from bitsmith.devices.nexus import NEXUS
+from bitsmith.devices.parts import FAMILIES
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS, XILINX_7
 from bitsmith.errors import ConfigError, ToolFailedError
 from bitsmith.flows.tools import YOSYS, FoundTool, Origin, find
 from bitsmith.flows.yosys import Synthesis, count, part_of

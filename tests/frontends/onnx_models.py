@@ -12,7 +12,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from bitsmith.compiler import compile_network
-from bitsmith.config import resolve
+from bitsmith.config.resolving import resolve
 from bitsmith.emulate import Emulator
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.layers.input import Input

@@ -25,7 +25,7 @@ from onnx import numpy_helper
 from onnx_models import Floats, samples_first
 
 from bitsmith.compiler import compile_network
-from bitsmith.config import resolve
+from bitsmith.config.resolving import resolve
 from bitsmith.emulate import Emulator
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError
 from bitsmith.frontends.onnx.operators import CLASSICAL_OPERATORS, OPERATORS

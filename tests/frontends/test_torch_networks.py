@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_samples import assert_fixed_point, assert_same, exact, fixed_point, inputs_of, outputs_of, randomised
 
-from bitsmith.config import resolve
+from bitsmith.config.resolving import resolve
 from bitsmith.errors import ModelFileError
 from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.torch.read import read_torch

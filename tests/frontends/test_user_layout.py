@@ -16,7 +16,8 @@ from torch import nn
 from torch_samples import randomised as randomised_torch
 
 from bitsmith.compiler import compile_network
-from bitsmith.config import config_from_network, resolve
+from bitsmith.config.building import config_from_network
+from bitsmith.config.resolving import resolve
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.framework import ReadOptions

@@ -12,7 +12,7 @@ import numpy as np
 
 import bitsmith
 from bitsmith import converters
-from bitsmith.config import read_hls_config
+from bitsmith.config.model import read_hls_config
 from bitsmith.emulate.batches import read_array
 from bitsmith.frontends.read import read_model
 from bitsmith.report import read_report

@@ -15,7 +15,7 @@ import torch
 
 import bitsmith
 from bitsmith.config.values import read_backend
-from bitsmith.devices import vendor_of
+from bitsmith.devices.parts import vendor_of
 from bitsmith.errors import ConfigError
 from bitsmith.flows.csim import INCLUDE
 from bitsmith.hls import dialects

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.compiler import compile_network
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.errors import RangeError, UnsupportedError
 from bitsmith.estimate.size import estimate

@@ -13,7 +13,7 @@ from bitsmith.dataflow.engine_layer import Watched
 from bitsmith.dataflow.kinds import Engine
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.text import to_text
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.errors import UnsupportedError
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir import ops

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow.kinds import FoldedProduct, Map
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program

@@ -9,7 +9,7 @@ import pytest
 from bitsmith.dataflow.kinds import Map, Sweep
 from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import schedule
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.estimate.fit import paced
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.builder import ProgramBuilder

@@ -9,8 +9,8 @@ import pytest
 
 from bitsmith.dataflow.kinds import FoldedProduct
 from bitsmith.dataflow.storage import Memory
-from bitsmith.devices import resolve_part
 from bitsmith.devices.blocks import LargeMemory
+from bitsmith.devices.parts import resolve_part
 from bitsmith.estimate.needs import missing
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.builder import ProgramBuilder

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bitsmith.compiler import compile_network
 from bitsmith.dataflow.kinds import FoldedProduct, WidthConverter
 from bitsmith.dataflow.processes import Network as Processes
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.ops import Cast, Table
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects

@@ -11,7 +11,7 @@ from bitsmith.compiler import compile_network
 from bitsmith.dataflow.kinds import Feedback, Scan
 from bitsmith.dataflow.schedule import schedule
 from bitsmith.dataflow.text import to_text
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program

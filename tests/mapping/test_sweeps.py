@@ -10,7 +10,7 @@ import pytest
 
 from bitsmith.dataflow.kinds import FoldedProduct, Interleave, Map, Reorder, Sweep
 from bitsmith.dataflow.processes import Network
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value

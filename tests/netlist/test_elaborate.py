@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bitsmith.devices import XILINX_7
 from bitsmith.devices.blocks import Cut
+from bitsmith.devices.xilinx import XILINX_7
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.ops import Linear
 from bitsmith.ir.program import Program

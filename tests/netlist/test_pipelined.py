@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, ECP5, ULTRASCALE_PLUS, Family
-from bitsmith.devices.delay import Line
+from bitsmith.devices.delay import DEFAULT_CLOCK_UNCERTAINTY, Line
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS
 from bitsmith.errors import CapacityError
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.netlist.elaborate import elaborate

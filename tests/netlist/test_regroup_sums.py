@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.devices import ULTRASCALE_PLUS
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS
 from bitsmith.netlist.delays import carry_start
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.fuse_adders import fuse_adders

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.devices import ICE40
+from bitsmith.devices.ice40 import ICE40
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.netlist import Netlist, RomRead, WordRef, live_words
 from bitsmith.netlist.pipeline import pipeline

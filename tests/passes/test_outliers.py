@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import bitsmith
-from bitsmith.config import resolve
+from bitsmith.config.resolving import resolve
 from bitsmith.errors import ConfigError
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bitsmith.compiler import compile_network
-from bitsmith.config import resolve
+from bitsmith.config.resolving import resolve
 from bitsmith.emulate import Emulator
 from bitsmith.fidelity.predictions import Predictions
 from bitsmith.ir.types import Overflow, Rounding, width_of

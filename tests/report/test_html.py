@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from bitsmith.devices import resolve_part
+from bitsmith.devices.parts import resolve_part
 from bitsmith.report import Report
 from bitsmith.report.html import page
 from bitsmith.report.key_figures import key_figures, verdict

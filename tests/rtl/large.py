@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bitsmith.devices import ULTRASCALE_PLUS, Part
 from bitsmith.devices.blocks import LargeMemory
-from bitsmith.devices.family import Die
+from bitsmith.devices.family import Die, Part
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS
 
 LARGE = LargeMemory("URAM", ((8, 72), (16, 36), (32, 18), (64, 9)), 2)
 PART = Part(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bitsmith.building.design import Words, given_words, other_values
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.flows.cosim import Simulation, StreamShape
 from bitsmith.ir.program import Program

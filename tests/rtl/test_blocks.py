@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import Pipeline, circuit
-from bitsmith.devices import ECP5, ULTRASCALE_PLUS, XILINX_7, Family
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS, XILINX_7
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bitsmith.building.design import circuit
 from bitsmith.dataflow.tokens import LoadableWeights
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects

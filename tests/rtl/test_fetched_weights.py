@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow.kinds import Engine, Replay
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.flows import cosim
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program

@@ -15,7 +15,7 @@ import pytest
 from pyslang.syntax import SyntaxKind, SyntaxNode, SyntaxTree
 
 from bitsmith.building.design import Circuit, circuit
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.protection import Protection
 from bitsmith.flows.run import Command, run
 from bitsmith.flows.tools import YOSYS, find

@@ -11,8 +11,8 @@ import pytest
 
 from bitsmith.dataflow.kinds import Engine, Reorder, Sweep, Window
 from bitsmith.dataflow.storage import Memory
-from bitsmith.devices import ULTRASCALE_PLUS
 from bitsmith.devices.blocks import LargeMemory, MemoryBlock
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program

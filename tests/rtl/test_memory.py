@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.protection import Protection
 from bitsmith.rtl import memory
 from bitsmith.rtl.protection import Checks

@@ -10,7 +10,10 @@ import pytest
 
 from bitsmith.dataflow.kinds import FoldedProduct
 from bitsmith.dataflow.processes import Network, Process
-from bitsmith.devices import ECP5, ICE40, ULTRASCALE_PLUS, XILINX_7, Family
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.ice40 import ICE40
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS, XILINX_7
 from bitsmith.estimate.size import estimate_network
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program

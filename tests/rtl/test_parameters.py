@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bitsmith.dataflow.kinds import FoldedProduct
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import Pipeline, circuit
-from bitsmith.devices import ECP5
 from bitsmith.devices.blocks import MemoryBlock
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.protection import Protection, check_bits, with_check_bits
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError, ToolFailedError

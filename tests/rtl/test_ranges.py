@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import circuit
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program

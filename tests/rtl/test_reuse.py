@@ -10,7 +10,7 @@ import pytest
 
 from bitsmith.building import design
 from bitsmith.building.verification import compare, random_stimuli
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate_layout

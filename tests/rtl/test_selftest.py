@@ -14,7 +14,7 @@ import pytest
 from bitsmith.building.design import Circuit
 from bitsmith.building.design import circuit as of_program
 from bitsmith.building.verification import selftest_frame
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program

@@ -12,7 +12,8 @@ import pytest
 
 from bitsmith.building.design import Circuit, circuit
 from bitsmith.building.verification import selftest_frame
-from bitsmith.devices import ECP5, read_board, serial_boards
+from bitsmith.devices.board import read_board, serial_boards
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.mapping.directives import Directives
 from bitsmith.rtl import uart_wrapper
 from bitsmith.rtl.selftest import stored_bytes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import resolve_part
+from bitsmith.devices.parts import resolve_part
 from bitsmith.ir.program import Program
 from bitsmith.mapping import memories
 from bitsmith.mapping.directives import Directives

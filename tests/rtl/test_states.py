@@ -12,7 +12,7 @@ from bitsmith import Model
 from bitsmith.building.job import Target
 from bitsmith.building.verification import selftest_frame
 from bitsmith.compiler import compile_network
-from bitsmith.config import IOType
+from bitsmith.config.values import IOType
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode

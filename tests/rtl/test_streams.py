@@ -12,7 +12,7 @@ import pytest
 
 from bitsmith.building.design import circuit
 from bitsmith.dataflow.kinds import Engine
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program

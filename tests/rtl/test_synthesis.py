@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import circuit as circuit_of_layout
-from bitsmith.devices import ECP5, ICE40, ULTRASCALE_PLUS, XILINX_7, Family
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.ice40 import ICE40
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS, XILINX_7
 from bitsmith.estimate.size import estimate, estimate_layout
 from bitsmith.flows.yosys import Resources
 from bitsmith.ir.builder import ProgramBuilder

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import ARRIA_10, CYCLONE_V, ULTRASCALE_PLUS, Family
+from bitsmith.devices.family import Family
+from bitsmith.devices.intel import ARRIA_10, CYCLONE_V
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS
 from bitsmith.flows.tools import YOSYS, find
 from bitsmith.rtl.library import TERNARY_LIBRARY, library
 from tests.flows.runs import synthesize

@@ -15,7 +15,7 @@ import pytest
 
 from bitsmith.dataflow.kinds import Engine, Reorder, Replay, Source
 from bitsmith.dataflow.processes import Network, OutputPort, Process, gives_back
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects

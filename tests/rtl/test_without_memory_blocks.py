@@ -12,7 +12,9 @@ from torch import nn
 
 import bitsmith
 from bitsmith.building.design import Circuit, circuit
-from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.family import Family
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS
 from bitsmith.model.points import size_of
 from bitsmith.rtl.writer import Title
 from tests.flows.runs import synthesize

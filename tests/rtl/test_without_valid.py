@@ -13,8 +13,10 @@ import pytest
 from bitsmith.building.design import Pipeline, circuit
 from bitsmith.building.verification import compare
 from bitsmith.compiler import compile_network
-from bitsmith.devices import ECP5, ICE40, ULTRASCALE_PLUS
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.ice40 import ICE40
 from bitsmith.devices.protection import Protection
+from bitsmith.devices.xilinx import ULTRASCALE_PLUS
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError
 from bitsmith.flows.run import Command, run

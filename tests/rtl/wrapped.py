@@ -14,7 +14,7 @@ import numpy as np
 
 from bitsmith.building.design import Circuit, circuit
 from bitsmith.building.verification import selftest_frame
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.protection import Protection
 from bitsmith.emulate import Emulator
 from bitsmith.ir.builder import ProgramBuilder

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import Circuit, circuit
-from bitsmith.devices import Board, any_board, read_board, system_boards
+from bitsmith.devices.board import Board, any_board, read_board, system_boards
 from bitsmith.model import Model
 from bitsmith.rtl.writer import Title
 from tests.cli.test_commands import _run

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.config import IOType
+from bitsmith.config.values import IOType
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.conv import Conv, ConvTranspose
 from bitsmith.layers.dense import Dense

@@ -10,7 +10,7 @@ import pytest
 from bitsmith.backends import Backend
 from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
-from bitsmith.config import IOType
+from bitsmith.config.values import IOType
 from bitsmith.layers.activation import Activation, ReLU
 from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense

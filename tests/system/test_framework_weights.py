@@ -18,7 +18,7 @@ from torch import nn
 
 import bitsmith
 from bitsmith.building.design import circuit
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.errors import InputDataError
 from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.read import read_model

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 import bitsmith
 from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
-from bitsmith.config import IOType
+from bitsmith.config.values import IOType
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Permute

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import bitsmith
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.errors import InputDataError
 from tests.system.examples import MODELS, digits, three_layer
 

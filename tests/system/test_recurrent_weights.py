@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
-from bitsmith.config import IOType, resolve
+from bitsmith.config.resolving import resolve
+from bitsmith.config.values import IOType
 from bitsmith.errors import UnsupportedError
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, as_weights

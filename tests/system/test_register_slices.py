@@ -10,7 +10,7 @@ import pytest
 
 import bitsmith
 from bitsmith import Model
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.errors import ConfigError
 from bitsmith.estimate.size import estimate_layout
 from tests.hls.rules.book import book

@@ -14,7 +14,7 @@ from torch import nn
 import bitsmith
 from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
-from bitsmith.config import IOType
+from bitsmith.config.values import IOType
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import Activation, ReLU
 from bitsmith.layers.conv import Conv, ConvTranspose

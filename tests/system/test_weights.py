@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from bitsmith.backends import Backend
 from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
-from bitsmith.config import IOType, resolve
+from bitsmith.config.resolving import resolve
+from bitsmith.config.values import IOType
 from bitsmith.errors import ConfigError, InputDataError, UnsupportedError
 from bitsmith.ir.ops import Linear, Parameter
 from bitsmith.layers.activation import ReLU

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import circuit
-from bitsmith.devices import BOARDS, ECP5, Board, any_board
+from bitsmith.devices.board import BOARDS, Board, any_board
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.mapping.directives import Directives
 from bitsmith.rtl.writer import Title
 from tests.rtl.test_selftest import swapped, with_a_flipped_bit, without_a_beat

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import Circuit, circuit
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.ops import Input

@@ -13,7 +13,8 @@ import pytest
 import bitsmith
 from bitsmith.building.design import circuit
 from bitsmith.building.job import circuit_program
-from bitsmith.devices import any_board, part_or_typical
+from bitsmith.devices.board import any_board
+from bitsmith.devices.parts import part_or_typical
 from bitsmith.devices.system import Zynq
 from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.report.sections import Latency, Verification

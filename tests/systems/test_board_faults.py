@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import BOARDS, any_board
+from bitsmith.devices.board import BOARDS, any_board
 from tests.systems.board_faults import BEGIN, END, KINDS, Alike, alike, named, table
 
 PAGE = Path(__file__).parents[2] / "docs/boards.md"

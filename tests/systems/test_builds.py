@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import Card, SocFpga, any_board, system_boards
+from bitsmith.devices.board import any_board, system_boards
+from bitsmith.devices.system import Card, SocFpga
 from tests.flows.fake_tools import FakeTools
 from tests.system.examples import three_layer
 from tests.systems.vivado import stand_in

@@ -17,7 +17,8 @@ import pytest
 
 from bitsmith.building.design import Circuit
 from bitsmith.building.system import system_board
-from bitsmith.devices import Card, any_board, system_boards
+from bitsmith.devices.board import any_board, system_boards
+from bitsmith.devices.system import Card
 from bitsmith.errors import ConfigError
 from tests.flows.fake_tools import FakeTools
 from tests.properties import judged

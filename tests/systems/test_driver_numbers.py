@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import circuit
-from bitsmith.devices import ECP5
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.ladders import Ladder

@@ -14,7 +14,8 @@ import pytest
 
 from bitsmith.building.job import Target
 from bitsmith.building.system import has_counters
-from bitsmith.devices import SystemBoard, any_board
+from bitsmith.devices.board import any_board
+from bitsmith.devices.system import SystemBoard
 from bitsmith.emulate import Emulator
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import objects

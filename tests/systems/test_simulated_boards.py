@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import Circuit, circuit
-from bitsmith.devices import ECP5, Zynq, any_board, system_boards
+from bitsmith.devices.board import any_board, system_boards
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.system import Zynq
 from bitsmith.mapping.directives import Directives
 from bitsmith.rtl.beats import with_beats
 from bitsmith.rtl.driver import DrivenCircuit

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import Circuit
-from bitsmith.devices import Card, SocFpga, Zynq, any_board, system_boards
-from bitsmith.devices.board import AnyBoard
+from bitsmith.devices.board import AnyBoard, any_board, system_boards
+from bitsmith.devices.system import Card, SocFpga, Zynq
 from tests.rtl import wrapped
 from tests.rtl.wrapped import expected, inputs_of
 from tests.systems import test_soc_fpga

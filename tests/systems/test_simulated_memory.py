@@ -17,7 +17,9 @@ import pytest
 import bitsmith
 from bitsmith.building.design import circuit
 from bitsmith.dataflow.kinds import Replay
-from bitsmith.devices import ECP5, any_board, part_or_typical
+from bitsmith.devices.board import any_board
+from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.parts import part_or_typical
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives, WeightsBus
 from bitsmith.mapping.partition import partition

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import Circuit
-from bitsmith.devices import SocFpga, any_board, system_boards
+from bitsmith.devices.board import any_board, system_boards
+from bitsmith.devices.system import SocFpga
 from bitsmith.errors import ConfigError
 from tests.flows.fake_tools import FakeTools
 from tests.rtl.circuits import lint

@@ -17,7 +17,8 @@ from bitsmith.building import rtl_stages
 from bitsmith.building.design import Circuit
 from bitsmith.building.job import Target
 from bitsmith.building.system import rtl_core
-from bitsmith.devices import Zynq, any_board, system_boards
+from bitsmith.devices.board import any_board, system_boards
+from bitsmith.devices.system import Zynq
 from bitsmith.errors import ConfigError, ToolFailedError, ToolMissingError
 from tests.flows.fake_tools import FakeTools
 from tests.properties import few

@@ -13,7 +13,8 @@ import pytest
 import bitsmith
 from bitsmith.building.design import circuit
 from bitsmith.dataflow.kinds import Engine
-from bitsmith.devices import any_board, part_or_typical
+from bitsmith.devices.board import any_board
+from bitsmith.devices.parts import part_or_typical
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.writer import Title

@@ -11,8 +11,8 @@ from typing import get_args
 import pytest
 
 from bitsmith.backends import BACKENDS
-from bitsmith.config import BackendName, IOType, IOTypeName
 from bitsmith.config.accelerators import ACCELERATORS
+from bitsmith.config.values import BackendName, IOType, IOTypeName
 
 ROOT = Path(__file__).parents[2]
 

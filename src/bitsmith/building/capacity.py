@@ -11,7 +11,7 @@ from typing import assert_never
 import numpy as np
 
 from bitsmith.building.job import Job
-from bitsmith.devices import Part
+from bitsmith.devices.family import Part
 from bitsmith.errors import CapacityError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.needs import missing

@@ -7,7 +7,7 @@ from bitsmith.building.csim import HlsCode
 from bitsmith.building.system import core_of, transport_of
 from bitsmith.building.verification import selftest_frame
 from bitsmith.config.values import AXI_MASTER
-from bitsmith.devices import Card, SocFpga, SystemBoard
+from bitsmith.devices.system import Card, SocFpga, SystemBoard
 from bitsmith.errors import ConfigError
 from bitsmith.hls.axi import WIDEST_BYTES, axi_files, axi_name, memory_files, memory_names, stream_port
 from bitsmith.hls.dialects import DIALECTS

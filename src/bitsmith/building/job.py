@@ -10,10 +10,11 @@ from pathlib import Path, PureWindowsPath
 from typing import assert_never
 
 from bitsmith.base.project import digest
-from bitsmith.config import IOType
 from bitsmith.config.latency import Latency
-from bitsmith.config.values import AP_NONE, AXI_MASTER, LAYERS, MEMORIES, BlockMemory, is_monitored
-from bitsmith.devices import Family, Part, any_board, part_or_typical
+from bitsmith.config.values import AP_NONE, AXI_MASTER, LAYERS, MEMORIES, BlockMemory, IOType, is_monitored
+from bitsmith.devices.board import any_board
+from bitsmith.devices.family import Family, Part
+from bitsmith.devices.parts import part_or_typical
 from bitsmith.devices.protection import Protection
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch

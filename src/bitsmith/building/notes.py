@@ -9,9 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from bitsmith.building.job import Job, Target, protection
-from bitsmith.config import IOType
-from bitsmith.config.values import LAYERS, MEMORIES, RANGES, is_monitored
-from bitsmith.devices import Family
+from bitsmith.config.values import LAYERS, MEMORIES, RANGES, IOType, is_monitored
+from bitsmith.devices.family import Family
 from bitsmith.devices.protection import Protection
 from bitsmith.ir import ops
 from bitsmith.ir.program import Program

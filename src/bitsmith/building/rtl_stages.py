@@ -15,7 +15,8 @@ from bitsmith.building.system import bitstream as system_bitstream
 from bitsmith.building.system import rtl_core, system_board, system_of, watching
 from bitsmith.building.verification import compare, random_stimuli, raw_digest, selftest_frame, stimuli
 from bitsmith.config.values import NO_MONITORS, has_ranges
-from bitsmith.devices import Board, Part, default_board, read_board
+from bitsmith.devices.board import Board, default_board, read_board
+from bitsmith.devices.family import Part
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
 from bitsmith.errors.remedies import OPEN, convert, remedy

@@ -10,8 +10,9 @@ from bitsmith.building.stages import Sections, Stage, together
 from bitsmith.building.verification import selftest_frame
 from bitsmith.config.precision import parse_precision
 from bitsmith.config.values import MEMORIES, NO_MONITORS, has_ranges, is_monitored
-from bitsmith.devices import Board, Card, SocFpga, SystemBoard, Zynq, any_board
 from bitsmith.devices.blocks import MemoryBlock
+from bitsmith.devices.board import Board, any_board
+from bitsmith.devices.system import Card, SocFpga, SystemBoard, Zynq
 from bitsmith.flows.run import Converted
 from bitsmith.flows.system import SystemFlow
 from bitsmith.hls.dialects.dialect import IpTool

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from bitsmith.config import IOType
+    from bitsmith.config.values import IOType
     from bitsmith.model import Model
     from bitsmith.model.points import Point
 
@@ -207,7 +207,7 @@ def config(
             _show_schema(terminal, output)
             return
         from bitsmith.cli.request import Request
-        from bitsmith.config import config_from_network
+        from bitsmith.config.building import config_from_network
 
         with terminal.working("reading"):
             request = Request.of(options.without(_GENERATED))

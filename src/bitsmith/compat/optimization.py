@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.base.progress import tell, warn
-from bitsmith.config import ConfigLike
+from bitsmith.config.resolving import ConfigLike
 from bitsmith.conversion.conversion import convert
 from bitsmith.errors import BitsmithWarning, ConfigError
 from bitsmith.model.cost import Cost

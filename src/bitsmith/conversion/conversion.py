@@ -12,23 +12,16 @@ from bitsmith.base.progress import tell, warn
 from bitsmith.building.job import Target, circuit_program, directives_of, reads_memory
 from bitsmith.building.notes import notes_on_settings
 from bitsmith.compiler import Compiled, Source, compile_network
-from bitsmith.config import BackendName, ConfigLike, IOType, IOTypeName, read_hls_config, resolve
 from bitsmith.config.accelerators import C_DRIVER, STREAMS
 from bitsmith.config.inert import idle_notes
-from bitsmith.config.model import read_outliers
+from bitsmith.config.model import read_hls_config, read_outliers
 from bitsmith.config.reading import Idle, boolean
-from bitsmith.config.values import AP_NONE, AP_VLD, AXI_MASTER
-from bitsmith.devices import (
-    DEFAULT_CLOCK_UNCERTAINTY,
-    DEFAULT_PART,
-    AnyBoard,
-    Board,
-    Card,
-    any_board,
-    is_reserved,
-    resolve_part,
-    vendor_of,
-)
+from bitsmith.config.resolving import ConfigLike, resolve
+from bitsmith.config.values import AP_NONE, AP_VLD, AXI_MASTER, BackendName, IOType, IOTypeName
+from bitsmith.devices.board import AnyBoard, Board, any_board
+from bitsmith.devices.delay import DEFAULT_CLOCK_UNCERTAINTY
+from bitsmith.devices.parts import DEFAULT_PART, is_reserved, resolve_part, vendor_of
+from bitsmith.devices.system import Card
 from bitsmith.emulate.batches import float_batches, shapes_of
 from bitsmith.emulate.samples import Samples, arrays_of, without_labels
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, InputDataError, UnsupportedError

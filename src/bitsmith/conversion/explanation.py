@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from bitsmith.config import ConfigLike, IOType
+from bitsmith.config.resolving import ConfigLike
+from bitsmith.config.values import IOType
 from bitsmith.conversion.conversion import Conversion
 from bitsmith.emulate.samples import Samples
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError

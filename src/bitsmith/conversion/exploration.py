@@ -16,10 +16,10 @@ import yaml
 from bitsmith.base.progress import Progress, tell
 from bitsmith.base.project import write_atomically
 from bitsmith.compiler import Source
-from bitsmith.config import ConfigLike
 from bitsmith.config.model import loaded
+from bitsmith.config.resolving import ConfigLike
 from bitsmith.conversion.conversion import Conversion
-from bitsmith.devices import Part
+from bitsmith.devices.family import Part
 from bitsmith.emulate.batches import Arrays, float_batches
 from bitsmith.emulate.samples import Samples, arrays_of
 from bitsmith.errors import CapacityError, ConfigError, InputDataError, UnsupportedError

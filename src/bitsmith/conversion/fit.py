@@ -15,12 +15,13 @@ import numpy.typing as npt
 
 from bitsmith.base.progress import Progress, tell, warn
 from bitsmith.building.job import Target
-from bitsmith.config import ConfigLike, HLSConfig, read_hls_config
-from bitsmith.config.model import loaded
+from bitsmith.config.model import HLSConfig, loaded, read_hls_config
+from bitsmith.config.resolving import ConfigLike
 from bitsmith.conversion.conversion import Conversion
 from bitsmith.conversion.exploration import test_data, with_open_bits
 from bitsmith.conversion.fitted import Fitted, beyond
-from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, FAMILIES
+from bitsmith.devices.delay import DEFAULT_CLOCK_UNCERTAINTY
+from bitsmith.devices.parts import FAMILIES
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.samples import Samples, arrays_of
 from bitsmith.errors import ConfigError, FewSamplesWarning, InputDataError

@@ -16,9 +16,9 @@ from bitsmith.dataflow.kinds import FoldedProduct
 from bitsmith.dataflow.storage import addressed
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.dataflow.wires import WIRING
-from bitsmith.devices import Family
 from bitsmith.devices.blocks import table_parts
 from bitsmith.devices.delay import Line
+from bitsmith.devices.family import Family
 from bitsmith.estimate.figures import Cells, Shares, Size
 from bitsmith.estimate.reads import Mask, elements_read, share
 from bitsmith.estimate.sums import adders_of, sums_share

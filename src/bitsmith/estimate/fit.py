@@ -15,7 +15,7 @@ from functools import cache
 from itertools import islice, product
 from typing import TypeVar
 
-from bitsmith.devices import Part
+from bitsmith.devices.family import Part
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.needs import fits, limited, needs
 from bitsmith.estimate.products import products_of

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from bitsmith.devices import Part
+from bitsmith.devices.family import Part
 from bitsmith.estimate.figures import Cells, Size
 
 _FULL = 0.75

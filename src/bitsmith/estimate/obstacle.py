@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
 
-from bitsmith.devices import Part
+from bitsmith.devices.family import Part
 from bitsmith.errors.remedies import Remedy, given, remedy
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import Fit, slowest, slowest_in_turn

@@ -33,8 +33,9 @@ from bitsmith.dataflow.schedule import Fifo, fifos
 from bitsmith.dataflow.timing import is_monotone, order_bits, reorder_rows
 from bitsmith.dataflow.tokens import period, run_length
 from bitsmith.dataflow.wires import Wires, Wiring, distinct, numbered, repeats, stored
-from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
 from bitsmith.devices.blocks import MultiplierBlock
+from bitsmith.devices.delay import DEFAULT_CLOCK_UNCERTAINTY
+from bitsmith.devices.family import Family, Part
 from bitsmith.estimate.copies import beside_its_operands, wiring_of_circuits
 from bitsmith.estimate.count import REGISTERS, Count
 from bitsmith.estimate.engines import count_engine, walk_ns

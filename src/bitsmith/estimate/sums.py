@@ -1,6 +1,6 @@
 """The adders of products with a constant matrix, before the circuit is made."""
 
-from bitsmith.devices import Family
+from bitsmith.devices.family import Family
 from bitsmith.ir import ops
 from bitsmith.ir.scaling import machine_weights
 from bitsmith.ir.types import TensorType

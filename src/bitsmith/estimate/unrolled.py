@@ -9,8 +9,8 @@ from collections import defaultdict
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.devices import Family
 from bitsmith.devices.area import AreaModel
+from bitsmith.devices.family import Family
 from bitsmith.estimate.alike import CONSTANT, Bit, made_of, operand_bits, tabulated
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.registers import apart, registers

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitsmith.devices import FAMILIES, Family
+from bitsmith.devices.family import Family
+from bitsmith.devices.parts import FAMILIES
 from bitsmith.errors import CapacityError
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import YOSYS, FoundTool, seek

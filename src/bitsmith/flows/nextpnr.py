@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitsmith.devices import DEFAULT_PART, FAMILIES, Board, Part
-from bitsmith.devices.family import PlaceAndRoute
+from bitsmith.devices.board import Board
+from bitsmith.devices.family import Part, PlaceAndRoute
+from bitsmith.devices.parts import DEFAULT_PART, FAMILIES
 from bitsmith.errors import CapacityError, ToolFailedError
 from bitsmith.errors.remedies import OPEN, build, given, remedy
 from bitsmith.flows.figures import counted, measured, read_json, reading

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bitsmith.devices import Family
+from bitsmith.devices.family import Family
 from bitsmith.flows.figures import counted, read_json, read_text, reading
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import YOSYS, FoundTool, seek

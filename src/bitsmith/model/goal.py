@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from bitsmith.config.reading import Problems, did_you_mean, listed, shown
-from bitsmith.devices import Part
+from bitsmith.devices.family import Part
 from bitsmith.errors import ConfigError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.needs import packed_luts

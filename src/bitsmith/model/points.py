@@ -15,9 +15,9 @@ from typing import Protocol
 from bitsmith.base.project import digest
 from bitsmith.building.job import Target, circuit_program, directives_of
 from bitsmith.compiler import Compiled, Source, compile_network
-from bitsmith.config import IOType
 from bitsmith.config.reading import leaves, put
-from bitsmith.devices import Part
+from bitsmith.config.values import IOType
+from bitsmith.devices.family import Part
 from bitsmith.errors.remedies import Call, given
 from bitsmith.estimate import fit, obstacle
 from bitsmith.estimate.figures import Size

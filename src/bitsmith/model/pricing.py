@@ -20,7 +20,7 @@ import numpy.typing as npt
 from bitsmith.base.progress import tell
 from bitsmith.dataflow.kinds import FoldedProduct, Map
 from bitsmith.dataflow.processes import Process
-from bitsmith.devices import Family
+from bitsmith.devices.family import Family
 from bitsmith.estimate.figures import NO_CELLS
 from bitsmith.estimate.size import guess_layout
 from bitsmith.estimate.sums import sums_share

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bitsmith.config.files import read_file
 from bitsmith.config.reading import Problems, integer, shown, within
-from bitsmith.devices import FAMILIES
 from bitsmith.devices.correction import Correction, Measured
+from bitsmith.devices.parts import FAMILIES
 from bitsmith.errors import ConfigError
 
 _ACCEPTED = "a .json file that bitsmith calibrate wrote"

@@ -24,7 +24,7 @@ from bitsmith.options.option import Flag, Key, Option
 from bitsmith.options.texts import boards, dies, read_budget, read_samples, read_shape
 
 if TYPE_CHECKING:
-    from bitsmith.config import BitsLike
+    from bitsmith.config.resolving import BitsLike
     from bitsmith.emulate.samples import Samples
     from bitsmith.fidelity.framework import Check
     from bitsmith.frontends.custom.call import Layers

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from bitsmith.devices import Part, resolve_part
+from bitsmith.devices.family import Part
+from bitsmith.devices.parts import resolve_part
 from bitsmith.errors import ConfigError
 from bitsmith.report.folder import VENDOR_STAGE, ran_since, read_report
 from bitsmith.report.printing import print_text, show

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bitsmith.devices import resolve_part
+from bitsmith.devices.parts import resolve_part
 from bitsmith.errors import ConfigError
 from bitsmith.estimate.needs import Need, counted, shortage
 from bitsmith.report.sections import (

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bitsmith.base.project import Json, write_atomically
-from bitsmith.devices import resolve_part
+from bitsmith.devices.parts import resolve_part
 from bitsmith.errors import CapacityError, ConfigError
 from bitsmith.estimate.needs import Need, counted
 from bitsmith.report.exploration import Circuit, Sheet, page

@@ -14,9 +14,9 @@ import yaml
 
 from bitsmith.base.progress import Progress, tell
 from bitsmith.base.project import Json, Project, digest
-from bitsmith.config import ConfigLike
 from bitsmith.config.model import loaded
 from bitsmith.config.reading import did_you_mean, put, squash
+from bitsmith.config.resolving import ConfigLike
 from bitsmith.config.values import read_path
 from bitsmith.emulate.samples import Samples
 from bitsmith.errors import ConfigError, nearest

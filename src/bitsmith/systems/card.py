@@ -5,7 +5,7 @@
 
 from typing import TypeAlias
 
-from bitsmith.devices import Card
+from bitsmith.devices.system import Card
 from bitsmith.rtl.beats import ANSWERS, COMMANDS
 from bitsmith.systems.system import EXPORT, FOLDER, Core, Step, System, assembled, core_settings, core_steps
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bitsmith.devices import SocFpga
+from bitsmith.devices.system import SocFpga
 from bitsmith.systems.system import EXPORT, FOLDER, Core, Step, System, assembled, core_settings, template
 
 _MOST_STREAMS = 16

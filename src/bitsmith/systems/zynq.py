@@ -1,6 +1,6 @@
 """Boards with an AMD processing system: a block design with DMA engines, its bitstream, and an overlay for PYNQ."""
 
-from bitsmith.devices import Zynq
+from bitsmith.devices.system import Zynq
 from bitsmith.systems.system import EXPORT, FOLDER, Core, Step, System, assembled, core_settings, core_steps
 
 _MOST_STREAMS = 15

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bitsmith.config import BitsLike, config_from_network
+from bitsmith.config.building import config_from_network
+from bitsmith.config.resolving import BitsLike
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.framework import Framework, ReadOptions

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bitsmith.backends import DialectName
-from bitsmith.devices import Vendor
+from bitsmith.devices.family import Vendor
 from bitsmith.hls.dialects.spelling import Arrays, Bench, Family, Roms, Streams
 from bitsmith.hls.headers import KERNELS, STREAM_KERNELS
 from bitsmith.hls.project import HlsDesign, HlsTarget, Stage
