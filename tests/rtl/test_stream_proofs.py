@@ -378,7 +378,7 @@ MUTANTS = [
     ("delay", "filled | (at == LAST)", "filled | (next_at == LAST)"),
     ("decode", "changed[i] ? '0 : COVERED", "changed[i] ? COVERED : '0"),
     ("decode", "{~^changed &", "{^changed &"),
-    ("decode", "check[i] = ^(data & COVERED)", "check[i] = ^(data & ~COVERED)"),
+    ("decode", "code[WIDTH+i] = ^(data & COVERED)", "code[WIDTH+i] = ^(data & ~COVERED)"),
     ("ram", "if (writes[at]) rows", "if (write) rows"),
     ("ram", "if (read) place", "place"),
     ("delay", "if (read) read_data", "read_data"),

@@ -33,7 +33,10 @@ module bitsmith_decode #(
 
     genvar i;
     generate
-    if (CHECK == 1) begin : g_parity
+    if (CHECK == 0) begin : g_none
+        assign data = code;
+        assign fault = 2'b00;
+    end else if (CHECK == 1) begin : g_parity
         assign data = code[WIDTH-1:0];
         assign fault = {^code, 1'b0};
     end else begin : g_correct

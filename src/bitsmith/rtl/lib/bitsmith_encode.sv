@@ -6,7 +6,7 @@
 // bit, then of the next one. Sets of five would need fewer check bits of wide words, but more and slower gates.
 //
 // WIDTH  bits of a word
-// CHECK  check bits: 1, or as many as have a set for each bit
+// CHECK  check bits: 0, for a word as it is, 1, or as many as have a set for each bit
 module bitsmith_encode #(
     parameter int WIDTH = 8,
     parameter int CHECK = 5
@@ -14,10 +14,6 @@ module bitsmith_encode #(
     input  logic [      WIDTH-1:0] data,
     output logic [WIDTH+CHECK-1:0] code
 );
-    logic [CHECK-1:0] check;
-
-    assign code = {check, data};
-
     // The bits that change a check bit. The same function is in bitsmith_decode.
     function automatic logic [WIDTH-1:0] covered(input int number);
         int k;
@@ -33,12 +29,15 @@ module bitsmith_encode #(
 
     genvar i;
     generate
-    if (CHECK == 1) begin : g_parity
-        assign check[0] = ^data;
+    if (CHECK == 0) begin : g_none
+        assign code = data;
+    end else if (CHECK == 1) begin : g_parity
+        assign code = {^data, data};
     end else begin : g_sets
+        assign code[WIDTH-1:0] = data;
         for (i = 0; i < CHECK; i = i + 1) begin : g_check
             localparam logic [WIDTH-1:0] COVERED = covered(i);
-            assign check[i] = ^(data & COVERED);
+            assign code[WIDTH+i] = ^(data & COVERED);
         end
     end
     endgenerate

@@ -50,20 +50,16 @@ module bitsmith_engine_held #(
     assign put = done & holds;
     assign fault = {|(wrong & used), |(corrected & used)};
 
+    bitsmith_encode #(
+        .WIDTH(WIDTH),
+        .CHECK(CHECK)
+    ) encode (
+        .data(result),
+        .code(written)
+    );
+
     genvar k;
     generate
-    if (CHECK == 0) begin : g_as_it_is
-        assign written = result;
-    end else begin : g_encoded
-        bitsmith_encode #(
-            .WIDTH(WIDTH),
-            .CHECK(CHECK)
-        ) encode (
-            .data(result),
-            .code(written)
-        );
-    end
-
     for (k = 0; k < 2; k = k + 1) begin : g_counter  // of lanes, and of steps
         localparam int BITS = (k == 0) ? LANE_BITS : STEP_BITS;
         logic of_windows;
@@ -121,19 +117,14 @@ module bitsmith_engine_held #(
             .read_data (stored)
         );
 
-        if (CHECK == 0) begin : g_plain
-            assign number = stored;
-            assign {wrong[k], corrected[k]} = 2'b00;
-        end else begin : g_checked
-            bitsmith_decode #(
-                .WIDTH(WIDTH),
-                .CHECK(CHECK)
-            ) decode (
-                .code (stored),
-                .data (number),
-                .fault({wrong[k], corrected[k]})
-            );
-        end
+        bitsmith_decode #(
+            .WIDTH(WIDTH),
+            .CHECK(CHECK)
+        ) decode (
+            .code (stored),
+            .data (number),
+            .fault({wrong[k], corrected[k]})
+        );
     end
     endgenerate
 

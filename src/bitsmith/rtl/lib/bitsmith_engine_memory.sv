@@ -53,17 +53,13 @@ module bitsmith_engine_memory #(
     genvar k, t;
     generate
     for (k = 0; k < ABREAST; k = k + 1) begin : g_code
-        if (CHECK == 0) begin : g_as_it_is
-            assign codes[k*CODE+:CODE] = written[k*WIDTH+:WIDTH];
-        end else begin : g_encoded
-            bitsmith_encode #(
-                .WIDTH(WIDTH),
-                .CHECK(CHECK)
-            ) encode (
-                .data(written[k*WIDTH+:WIDTH]),
-                .code(codes[k*CODE+:CODE])
-            );
-        end
+        bitsmith_encode #(
+            .WIDTH(WIDTH),
+            .CHECK(CHECK)
+        ) encode (
+            .data(written[k*WIDTH+:WIDTH]),
+            .code(codes[k*CODE+:CODE])
+        );
     end
 
     if (REST == 0) begin : g_one_kind
@@ -77,19 +73,14 @@ module bitsmith_engine_memory #(
     end
 
     for (k = 0; k < BANKS; k = k + 1) begin : g_number
-        if (CHECK == 0) begin : g_plain
-            assign stored[k*WIDTH+:WIDTH] = words[k*CODE+:CODE];
-            assign {wrong[k], corrected[k]} = 2'b00;
-        end else begin : g_checked
-            bitsmith_decode #(
-                .WIDTH(WIDTH),
-                .CHECK(CHECK)
-            ) decode (
-                .code (words[k*CODE+:CODE]),
-                .data (stored[k*WIDTH+:WIDTH]),
-                .fault({wrong[k], corrected[k]})
-            );
-        end
+        bitsmith_decode #(
+            .WIDTH(WIDTH),
+            .CHECK(CHECK)
+        ) decode (
+            .code (words[k*CODE+:CODE]),
+            .data (stored[k*WIDTH+:WIDTH]),
+            .fault({wrong[k], corrected[k]})
+        );
     end
 
     for (k = 0; k < MEMORIES; k = k + 1) begin : g_bank
