@@ -118,7 +118,7 @@ def _parametric(draw: Draw, x: Tensor) -> Tensor:
         lambda: layers.LeakyReLU(negative_slope=draw.number(0, 0.5)),
         lambda: layers.ELU(alpha=draw.number(0.1, 2)),
         lambda: layers.PReLU(shared_axes=shared),
-        lambda: layers.Softmax(axis=draw.axis(x)),
+        lambda: layers.Softmax(axis=draw.one_of(draw.axis(x), draw.axes(x))),
     )()(x)
 
 
@@ -184,6 +184,8 @@ def _merged(draw: Draw, x: Tensor) -> Tensor:
     others = [draw.fellow(x) for _ in range(count)]
     if draw.chance(0.4):
         others[0] = _broadcastable(draw, x)
+    if draw.chance(0.1):  # Keras takes it after a tensor only
+        return kind()([x, draw.array(1, *x.shape[1:])])
     return kind()([x, *others] if draw.chance(0.5) else [*others, x])
 
 

@@ -67,6 +67,12 @@ IMAGE: dict[str, Build] = {
     "prelu": layers.PReLU(shared_axes=[1]),
     "softmax": layers.Softmax(axis=1),
     "softmax list": layers.Softmax(axis=[-2]),
+    "softmax of two axes": layers.Softmax(axis=(1, 3)),
+    "softmax of three axes": layers.Softmax(axis=(-1, 1, 2)),
+    **{
+        f"{merge.__name__} with a constant": lambda x, merge=merge: merge()([x, np.arange(0.5, 4.0)[None, None, None]])
+        for merge in (layers.Add, layers.Average, layers.Maximum, layers.Minimum, layers.Multiply, layers.Subtract)
+    },
     "batch norm": layers.BatchNormalization(axis=1),
     "batch norm middle": layers.BatchNormalization(axis=-2),
     "normalization": layers.Normalization(axis=2, mean=[1.0, 2.0, 3.0], variance=[1.0, 2.0, 4.0]),

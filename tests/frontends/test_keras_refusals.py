@@ -60,7 +60,7 @@ def _one(class_name: str, *shape: int, **config: Any) -> Any:
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "softmax over two axes": (_one("Softmax", 2, 3, axis=[1, 2]), "one axis"),
+    "softmax over the batch and another axis": (_one("Softmax", 2, 3, axis=[0, 2]), "batch axis"),
     "softmax over the batch": (_one("Softmax", 3, axis=0), "batch axis"),
     "softmax over a missing axis": (_one("Softmax", 3, axis=3), "axis 3 of a tensor of 2 axes"),
     "layer norm over one axis many times": (
@@ -210,12 +210,19 @@ def test_refused_operations(name: str) -> None:
         read_keras(keras.Model(x, build(x)))
 
 
-@pytest.mark.parametrize("merge", ["Add", "Average", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"])
-def test_merges_with_a_constant(merge: str) -> None:
+def test_a_dot_product_with_a_constant() -> None:
     x = keras.Input((4,))
-    merged = getattr(layers, merge)(**({"axes": 1} if merge == "Dot" else {}))([x, np.ones((1, 4), np.float32)])
-    with pytest.raises(UnsupportedError, match="a merge with a constant"):
-        read_keras(keras.Model(x, merged))
+    with pytest.raises(UnsupportedError, match="Dot of 1 operands"):
+        read_keras(keras.Model(x, layers.Dot(axes=1)([x, np.ones((1, 4), np.float32)])))
+
+
+@pytest.mark.parametrize(("shape", "message"), [((4,), r"operands of \[3, 1\] axes"), ((2, 3, 4), "between samples")])
+def test_merges_with_constants_that_do_not_fit(shape: tuple[int, ...], message: str, tmp_path: Path) -> None:
+    add = layer("Add", "it")
+    add["inbound_nodes"] = [[["x", 0, 0, {}], ["_CONSTANT_VALUE", -1, np.ones(shape).tolist(), {}]]]
+    model = write_model(tmp_path, functional(source("x", 3, 4), add, outputs=("it",)), {})
+    with pytest.raises(UnsupportedError, match=message):
+        read_keras(model)
 
 
 def test_operands_of_different_rank() -> None:

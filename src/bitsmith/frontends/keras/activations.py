@@ -9,7 +9,7 @@ from bitsmith.errors import UnsupportedError, nearest
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, constant, real
 from bitsmith.frontends.files.json import Fields, shown
-from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, axis_of
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, axes_of, axis_of
 from bitsmith.frontends.keras.live import WITH_KERAS
 from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES
 from bitsmith.frontends.keras.quantizers.quantization import Quantization
@@ -17,6 +17,7 @@ from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
 from bitsmith.frontends.ops import activations
 from bitsmith.frontends.ops.functions import FUNCTIONS
 from bitsmith.frontends.ops.logic import compare
+from bitsmith.frontends.ops.shape import over_axes
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
 from bitsmith.layers.layer import Layer
@@ -92,7 +93,7 @@ def _softmax(call: LayerCall) -> Value:
     if not isinstance(first, Value) or len(call.given.args) > 1:
         raise call.config.error(f"called on {len(call.given.args)} arguments", "one tensor")
     if mask is None:
-        return activations.softmax(call.build, first, axis_of(call.config, -1))
+        return over_axes(call.build, first, axes_of(call.config, -1), activations.softmax)
     kept = mask if isinstance(mask, Value) else constant(call.numbers("mask"))
     kept = compare(call.build, Relation.GT, kept, constant(0.5), "kept")
     return activations.softmax(call.build, first, axis_of(call.config, -1), kept)

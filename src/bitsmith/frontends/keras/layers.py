@@ -97,16 +97,20 @@ def _prelu(call: LayerCall) -> Value:
     return prelu(call.build, x, constant(slopes))
 
 
-def _tensors(call: LayerCall) -> tuple[Value, ...]:
-    if len(call.given.tensors) != len(call.given.args) or not call.given.tensors:
-        found = "a merge with a constant, or of nothing"
-        raise UnsupportedError(found, accepted="tensors", remedy="use Rescaling for constants")
-    return call.given.tensors
+def _merged(call: LayerCall) -> tuple[Value, ...]:
+    """The operands of a merge; constants among them are the same for all samples."""
+    operands = call.operands()
+    if len(call.given.tensors) == len(operands):
+        return operands
+    if len({operand.rank for operand in operands}) > 1:
+        found = f"a merge with a constant, of operands of {[operand.rank for operand in operands]} axes"
+        raise UnsupportedError(found, accepted="as many axes", remedy="give the constant the axes of the tensor")
+    return call.build.aligned(*operands)
 
 
 def _merge(layer: Layer) -> Translation:
     def read(call: LayerCall) -> Value:
-        first, *others = _tensors(call)
+        first, *others = _merged(call)
         if not others:
             return first
         keeps = layer.traits.picks or layer.traits.multiplies  # booleans
@@ -121,8 +125,8 @@ def _merge(layer: Layer) -> Translation:
 
 
 def _dot(call: LayerCall) -> Value:
-    operands, axes = _tensors(call), call.config.integers("axes")
-    if len(axes) not in (1, 2) or len(operands) != 2:
+    operands, axes = call.given.tensors, call.config.integers("axes")
+    if len(axes) not in (1, 2) or len(operands) != 2 or len(call.given.args) != 2:
         found = f"Dot of {len(operands)} operands over the axes {axes}"
         raise UnsupportedError(found, accepted="one axis of each of two")
     x, y = operands

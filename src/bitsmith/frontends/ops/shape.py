@@ -1,7 +1,7 @@
 """Other axes for the same elements: views, orders of axes, repetitions along axes of size 1."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -128,6 +128,22 @@ def move(build: Builder, x: Value, source: Sequence[int], destination: Sequence[
 def swap(build: Builder, x: Value, one: int, other: int) -> Value:
     """``x`` with two axes exchanged."""
     return move(build, x, (one, other), (other, one)) if x.counted(one) != x.counted(other) else x
+
+
+def over_axes(build: Builder, x: Value, dims: Sequence[int], along: Callable[[Builder, Value, int], Value]) -> Value:
+    """``x`` after a function ``along`` one axis, for which the axes ``dims`` are one."""
+    if len(dims) == 1:
+        return along(build, x, dims[0])
+    for dim in dims:
+        x.axis(dim)  # not that of the samples
+    last = {x.counted(dim) for dim in dims}
+    order = sorted(range(x.rank), key=last.__contains__)
+    moved = build.permuted(x, order, "last")
+    kept = moved.dims[: x.rank - len(last)]
+    row = build.viewed(moved, (*kept, math.prod(moved.dims[len(kept) :])), moved.batch, "row")
+    y = along(build.within("along_row"), row, -1)
+    y = build.viewed(y, moved.dims, moved.batch, "axes")
+    return build.permuted(y, [order.index(dim) for dim in range(x.rank)])
 
 
 def expand(build: Builder, x: Value, shapes: Iterable[Sequence[int]]) -> Value:
