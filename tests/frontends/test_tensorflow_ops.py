@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from keras_jsons import Config, functional, source, write_model
+from torch.nn import functional as functional_of_torch
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.read import read_model
@@ -98,6 +100,17 @@ OPERATIONS: dict[str, tuple[Config, Any]] = {
     "ones": (_operation("ones_like"), np.ones_like(X)),
     "own products": (_operation("linalg.matmul", b=SELF, transpose_b=True), X @ X.swapaxes(1, 2)),
     "columns' products": (_operation("linalg.matmul", b=SELF, transpose_a=True), X.swapaxes(1, 2) @ X),
+    "by a turned constant": (
+        _operation("linalg.matmul", b=[[1.0, 2.0, 0.5], [3.0, -1.0, 0.25]], transpose_b=True),
+        X @ np.array([[1.0, 3.0], [2.0, -1.0], [0.5, 0.25]]),
+    ),
+    "squares of differences": (
+        _operation("math.squared_difference", y=[1.0, 2.0, 3.0]),
+        (X - np.arange(1.0, 4.0)) ** 2,
+    ),
+    "several terms": (_operation("math.add_n", [*SELF, {}], [*SELF, {}], [*SELF, {}]), 3 * X),
+    "a part": (_operation("slice", begin=[0, 0, 1], size=[-1, 1, -1]), X[:, :1, 1:]),
+    "in a row": (_operation("keras.backend.batch_flatten"), X.reshape(20, 6)),
     "over one axis": (_operation("tensordot", b=[[1.0], [2.0], [3.0]], axes=1), X @ [[1.0], [2.0], [3.0]]),
     "wider": (_operation("expand_dims", axis=1), X[:, None]),
 }
@@ -108,6 +121,97 @@ def test_operations(name: str, tmp_path: Path) -> None:
     operation, wanted = OPERATIONS[name]
     network = read_model(_model(tmp_path, operation))
     np.testing.assert_allclose(network.evaluate([X])[network.outputs[0]], wanted, rtol=1e-6)
+
+
+IMAGES = np.random.default_rng(1).normal(size=(3, 6, 8, 4))
+KERNEL = np.random.default_rng(2).normal(size=(3, 2, 4, 5))
+FIRST = torch.from_numpy(IMAGES.transpose(0, 3, 1, 2))
+
+
+def _last(image: torch.Tensor) -> Any:
+    return image.numpy().transpose(0, 2, 3, 1)
+
+
+def _cells(rows: int, columns: int) -> Any:
+    return IMAGES.reshape(3, 6 // rows, rows, 8 // columns, columns, 4)
+
+
+ON_IMAGES: dict[str, tuple[Config, Any]] = {
+    "convolution": (
+        _operation(
+            "compat.v1.nn.conv2d", filter=KERNEL.tolist(), strides=[1, 2, 1, 1], padding="VALID", data_format="NHWC"
+        ),
+        _last(functional_of_torch.conv2d(FIRST, torch.from_numpy(KERNEL.transpose(3, 2, 0, 1)), stride=(2, 1))),
+    ),
+    "groups": (
+        _operation("nn.conv2d", filters=KERNEL[:, :, :2, :4].tolist(), strides=1, padding="VALID", dilations=[1, 2]),
+        _last(
+            functional_of_torch.conv2d(
+                FIRST, torch.from_numpy(KERNEL[:, :, :2, :4].transpose(3, 2, 0, 1)), dilation=(1, 2), groups=2
+            )
+        ),
+    ),
+    "depthwise": (
+        _operation("nn.depthwise_conv2d", filter=KERNEL[..., :2].tolist(), strides=[1, 1, 1, 1], padding="VALID"),
+        _last(
+            functional_of_torch.conv2d(
+                FIRST, torch.from_numpy(KERNEL[..., :2].transpose(2, 3, 0, 1).reshape(8, 1, 3, 2)), groups=4
+            )
+        ),
+    ),
+    "greatest": (
+        _operation("nn.max_pool2d", ksize=[1, 3, 2, 1], strides=[1, 3, 2, 1], padding="VALID", data_format=None),
+        _cells(3, 2).max(axis=(2, 4)),
+    ),
+    "mean": (
+        _operation("compat.v1.nn.avg_pool", ksize=2, strides=2, padding="SAME", data_format="NHWC"),
+        _cells(2, 2).mean(axis=(2, 4)),
+    ),
+    "resized": (
+        _operation("image.resize", size=[3, 4], method="bilinear", preserve_aspect_ratio=False, antialias=False),
+        _last(functional_of_torch.interpolate(FIRST, size=(3, 4), mode="bilinear")),
+    ),
+    "repeated": (
+        _operation("image.resize", size=[12, 16], method="nearest"),
+        IMAGES.repeat(2, axis=1).repeat(2, axis=2),
+    ),
+    "blocks": (
+        _operation("nn.depth_to_space", block_size=2, data_format="NHWC"),
+        IMAGES.reshape(3, 6, 8, 2, 2, 1).transpose(0, 1, 3, 2, 4, 5).reshape(3, 12, 16, 1),
+    ),
+    "of blocks": (
+        _operation("nn.space_to_depth", block_size=2),
+        _cells(2, 2).transpose(0, 1, 3, 2, 4, 5).reshape(3, 3, 4, 16),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ON_IMAGES)
+def test_operations_on_images(name: str, tmp_path: Path) -> None:
+    operation, wanted = ON_IMAGES[name]
+    path = write_model(tmp_path, functional(source("x", 6, 8, 4), operation, outputs=("y",)), {})
+    network = read_model(path)
+    np.testing.assert_allclose(network.evaluate([IMAGES])[network.outputs[0]], wanted, rtol=1e-6)
+
+
+def test_operations_on_steps(tmp_path: Path) -> None:
+    steps, kernel = IMAGES[:, 0], KERNEL[0]
+    for name, operation, wanted in (
+        (
+            "pool",
+            _operation("nn.max_pool1d", ksize=2, strides=2, padding="VALID"),
+            steps.reshape(3, 4, 2, 4).max(axis=2),
+        ),
+        (
+            "convolution",
+            _operation("compat.v1.nn.conv1d", filters=kernel.tolist(), stride=1, padding="VALID", data_format="NWC"),
+            np.lib.stride_tricks.sliding_window_view(steps, 2, axis=1).transpose(0, 1, 3, 2).reshape(3, 7, 8)
+            @ kernel.reshape(8, 5),
+        ),
+    ):
+        (tmp_path / name).mkdir()
+        network = read_model(write_model(tmp_path / name, functional(source("x", 8, 4), operation, outputs=("y",)), {}))
+        np.testing.assert_allclose(network.evaluate([steps])[network.outputs[0]], wanted, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("sizes", "first"), [([1, 2], 1), ([3], 3), (3, 1)])
@@ -122,17 +226,29 @@ def test_parts_of_an_axis(tmp_path: Path) -> None:
 
 
 REFUSED: dict[str, tuple[Config, type[Exception], str]] = {
-    "unknown": (
-        _operation("image.resize", size=[4, 4]),
+    "unknown": (_operation("image.rot90", k=1), UnsupportedError, "operation of TensorFlow is not read.*Rescaling"),
+    "a window over samples": (
+        _operation("nn.max_pool1d", ksize=[2, 2, 1], strides=1, padding="VALID"),
         UnsupportedError,
-        "operation of TensorFlow is not read.*Rescaling",
+        "1 for the batch and the channels",
     ),
+    "channels first": (
+        _operation("nn.max_pool1d", ksize=2, strides=1, padding="VALID", data_format="NCW"),
+        UnsupportedError,
+        "data_format='NHWC'",
+    ),
+    "a kernel of other axes": (
+        _operation("nn.conv2d", filters=KERNEL.tolist(), strides=1, padding="VALID"),
+        UnsupportedError,
+        "one or two spatial axes of both",
+    ),
+    "some samples": (_operation("slice", begin=[1, 0, 0], size=[-1, 1, 1]), UnsupportedError, "from 0 to -1"),
+    "blocks of a line": (_operation("nn.space_to_depth", block_size=2), UnsupportedError, "batch, height, width"),
     "an argument": (_operation("math.reduce_mean", axis=1, weird=2), UnsupportedError, "the argument weird"),
     "conjugates": (_operation("transpose", perm=[0, 2, 1], conjugate=True), UnsupportedError, "argument conjugate"),
     "sums from the end": (_operation("math.cumsum", axis=1, reverse=True), UnsupportedError, "reverse=True"),
     "falling order": (_operation("sort", axis=1, direction="DESCENDING"), UnsupportedError, "accepted: direction="),
     "unknown sizes": (_operation("split", num_or_size_splits=[-1, 1], axis=1), UnsupportedError, "sizes that are"),
-    "a turned constant": (_operation("linalg.matmul", b=[[1.0]], transpose_b=True), UnsupportedError, "transpose_b"),
     "batch": (_operation("math.argmax", axis=0), UnsupportedError, "batch"),
     "words": (_operation("math.add", "_CONSTANT_VALUE", -1, "words", {"y": SELF}), UnsupportedError, "finite numbers"),
     "no constant": (_operation("math.add", "_CONSTANT_VALUE", -1, {"y": SELF}), UnsupportedError, "1 arguments"),

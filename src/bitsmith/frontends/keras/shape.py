@@ -15,7 +15,7 @@ from bitsmith.frontends.ops import selection, shape
 from bitsmith.layers.shape import Flatten
 
 
-def _integers(value: Json) -> tuple[int, ...]:
+def whole_numbers(value: Json) -> tuple[int, ...]:
     """Integers in a list (or one alone), possibly as Keras writes an array."""
     found = numbers(value).ravel()
     if not bool(np.all(found % 1 == 0)):
@@ -109,7 +109,7 @@ def _slice_range(item: Mapping[str, Json], size: int) -> range:
 
 def _slice_op(call: LayerCall) -> Value:
     """``keras.ops.slice``: the sizes are given, the batch's is that of one sample."""
-    x, starts, sizes = call.first, _integers(call.plain("start_indices", 1)), call.config.integers("shape")
+    x, starts, sizes = call.first, whole_numbers(call.plain("start_indices", 1)), call.config.integers("shape")
     if not len(starts) == len(sizes) == x.rank or starts[0] != 0 or sizes[0] != 1:
         found = f"a slice from {starts} of size {sizes} of an input of {x.rank} axes"
         accepted = "one number per axis, and start 0 and size 1 along the batch axis"
@@ -125,7 +125,7 @@ def _split(call: LayerCall) -> tuple[Value, ...]:
         parts = call.config.positive("indices_or_sections")
         lengths = [size // parts] * min(parts, size)
     else:
-        ends = [0, *(place + size if place < 0 else place for place in _integers(places)), size]
+        ends = [0, *(place + size if place < 0 else place for place in whole_numbers(places)), size]
         lengths = [last - first for first, last in pairwise(ends)]
     return selection.split(call.build, x, dim, lengths, "{}".format)
 
@@ -167,8 +167,8 @@ SHAPE_OPS: ByClass = {
     "Unstack": Translation(_unstack, "Slice and Reshape, one per result"),
     "Concatenate": _CONCATENATE,
     "Stack": Translation(lambda call: selection.stack(call.build, call.operands(), axis_of(call.config, 0)), "Stack"),
-    "Repeat": configured(selection.repeat, "Gather", axis_of, lambda config: _integers(config.get("repeats"))),
-    "Tile": configured(selection.tile, "Gather, one per axis", lambda config: _integers(config.get("repeats"))),
+    "Repeat": configured(selection.repeat, "Gather", axis_of, lambda config: whole_numbers(config.get("repeats"))),
+    "Tile": configured(selection.tile, "Gather, one per axis", lambda config: whole_numbers(config.get("repeats"))),
     "Roll": configured(selection.roll, "Gather, one per axis", integers("shift"), axes_of),
     "Flip": configured(selection.flip, "Slice", axes_of),
     "Take": Translation(

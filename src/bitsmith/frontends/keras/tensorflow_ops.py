@@ -5,12 +5,16 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.files.json import Fields, Json, is_integer, shown
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.call import LayerCall, Translation, numbers
+from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.operands import Constant, Operands
 from bitsmith.frontends.keras.ops import OPS
-from bitsmith.frontends.ops.shape import swap
+from bitsmith.frontends.keras.shape import whole_numbers
+from bitsmith.frontends.ops import selection
+from bitsmith.frontends.ops.arithmetic import multiply, subtract
+from bitsmith.frontends.ops.shape import depth_to_space, space_to_depth, swap
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +88,17 @@ _ALONG = {
     **dict.fromkeys(("norm", "compat.v1.norm"), "Norm"),
 }
 
-_FIXED: Mapping[str, Json] = {
-    **dict.fromkeys(("conjugate", "exclusive", "reverse", "adjoint_a", "adjoint_b", "validate_indices"), False),
-    "batch_dims": 0,
-    "direction": "ASCENDING",
-    "ord": "euclidean",
-    "data_format": "NHWC",
+_FIXED: Mapping[str, tuple[Json, ...]] = {
+    **dict.fromkeys(("conjugate", "exclusive", "reverse", "adjoint_a", "adjoint_b", "validate_indices"), (False,)),
+    "preserve_aspect_ratio": (False,),
+    "batch_dims": (0,),
+    "direction": ("ASCENDING",),
+    "ord": ("euclidean",),
+    "data_format": ("NHWC", "NWC"),
 }
-"""Arguments that change nothing if they have this value, and are refused with others."""
+"""Arguments that change nothing if they have one of these values, and are refused with others."""
+
+_IGNORED = frozenset({"name", "use_cudnn_on_gpu", *_FIXED})
 
 
 def _ends(sizes: Json) -> Json:
@@ -136,6 +143,7 @@ _SAME: Mapping[str, _Same] = {
     "where": _Same("Where", ("x", "y"), {}),
     "clip_by_value": _Same("Clip", (), {"clip_value_min": "x_min", "clip_value_max": "x_max"}),
     "reshape": _Same("Reshape", (), {"shape": "newshape"}),
+    "image.resize": _Same("Resize", (), {"size": "size", "method": "interpolation", "antialias": "antialias"}),
     **dict.fromkeys(("transpose", "compat.v1.transpose"), _Same("Transpose", (), {"perm": "axes"})),
 }
 
@@ -157,7 +165,7 @@ def _translation(same: _Same) -> Translation:
         given = Operands((*call.given.args, *operands), alike)
         return known.results(replace(call, config=config, given=given))
 
-    keywords = known.keywords | {*same.operands, *same.options, "name", *_FIXED}
+    keywords = known.keywords | {*same.operands, *same.options, *_IGNORED}
     return Translation(results, known.becomes, keywords)
 
 
@@ -167,9 +175,9 @@ def _unchanged(value: Json) -> Json:
 
 def _check(call: LayerCall) -> None:
     """Refuse arguments that change what is computed."""
-    for key, value in _FIXED.items():
-        if (chosen := call.plain(key)) is not None and chosen != value:
-            raise UnsupportedError(f"the argument {key}={shown(chosen)}", accepted=f"{key}={shown(value)}, or none")
+    for key, values in _FIXED.items():
+        if (chosen := call.plain(key)) is not None and chosen not in values:
+            raise UnsupportedError(f"the argument {key}={shown(chosen)}", accepted=f"{key}={shown(values[0])}, or none")
 
 
 def _matmul(call: LayerCall) -> tuple[Value, ...]:
@@ -178,17 +186,116 @@ def _matmul(call: LayerCall) -> tuple[Value, ...]:
     operands = [*call.given.args, *call.given.kwargs.get("b", ())]
     for number, key in enumerate(("transpose_a", "transpose_b")[: len(operands)]):
         operand = operands[number]
-        if call.flag(key) and isinstance(operand, Constant):
-            raise UnsupportedError(f"the argument {key} for a constant", accepted="a constant that is transposed")
-        if call.flag(key) and not isinstance(operand, Constant):
-            operands[number] = swap(call.build.within(key), operand, -1, -2)
+        if call.flag(key):
+            factor = constant(numbers(operand.value)) if isinstance(operand, Constant) else operand
+            operands[number] = swap(call.build.within(key), factor, -1, -2)
     return OPS["Matmul"].results(replace(call, given=Operands(tuple(operands), {})))
+
+
+def _inner(call: LayerCall, *keys: str) -> Json:
+    """The first argument of these names that is given, of spatial axes alone where it has all axes of the operand."""
+    value = next((value for key in keys if (value := call.plain(key)) is not None), None)
+    if not isinstance(value, list) or len(value) != call.x.rank:
+        return value
+    if value[0] != 1 or value[-1] != 1:
+        raise UnsupportedError(f"the argument {keys[0]}={shown(value)}", accepted="1 for the batch and the channels")
+    return value[1:-1]
+
+
+def _as_layer(call: LayerCall, translation: Translation, config: Mapping[str, Json]) -> tuple[Value, ...]:
+    """A layer of Keras that the operation computes, on its first operand."""
+    _check(call)
+    shared = {"strides": _inner(call, "strides", "stride"), "padding": call.plain("padding")}
+    fields = Fields({**shared, **config}, call.config.where)
+    return translation.results(replace(call, config=fields, given=Operands(call.given.args, {})))
+
+
+def _pool(name: str) -> Translation:
+    def results(call: LayerCall) -> tuple[Value, ...]:
+        return _as_layer(call, OPS[name], {"pool_size": _inner(call, "ksize")})
+
+    return Translation(results, OPS[name].becomes, frozenset({"ksize", "strides", "padding", *_IGNORED}))
+
+
+_FILTERS = ("filter", "filters")
+_RATES = ("dilations", "rate", "dilation_rate")
+
+
+def _convolution(name: str) -> Translation:
+    """A convolution with a constant kernel, whose channels are in groups if it takes fewer of them."""
+
+    def results(call: LayerCall) -> tuple[Value, ...]:
+        kernel = numbers(next((value for key in _FILTERS if (value := call.plain(key)) is not None), None))
+        rank = kernel.ndim - 2
+        if rank not in (1, 2) or rank != call.x.rank - 2 or not kernel.size:
+            found = f"a kernel of shape {kernel.shape} for an operand of {call.x.rank} axes"
+            raise UnsupportedError(found, accepted="one or two spatial axes of both")
+        channels, filters = call.x.shape[-1], kernel.shape[-1]
+        config: dict[str, Json] = {
+            "kernel_size": [*kernel.shape[:-2]],
+            "filters": filters,
+            "depth_multiplier": filters,
+            "groups": max(channels // kernel.shape[-2], 1),
+            "dilation_rate": _inner(call, *_RATES),
+            "use_bias": False,
+        }
+        return _as_layer(call.with_trained([constant(kernel)]), LAYERS[name.format(rank)], config)
+
+    return Translation(results, "Conv", frozenset({*_FILTERS, *_RATES, "strides", "stride", "padding", *_IGNORED}))
+
+
+def _blocks(make: Callable[..., Value]) -> Translation:
+    """Blocks of an image as channels, or channels as blocks."""
+
+    def results(call: LayerCall) -> tuple[Value, ...]:
+        _check(call)
+        block = Fields({"block_size": call.plain("block_size")}, call.config.where).positive("block_size")
+        if call.x.rank != 4:
+            raise UnsupportedError(
+                f"blocks of a tensor of {call.x.rank} axes", accepted="batch, height, width, channels"
+            )
+        x = call.build.permuted(call.x, (0, 3, 1, 2), "channels_first")
+        blocks = make(call.build.within("blocks"), x, block, blocks_first=True)
+        return (call.build.permuted(blocks, (0, 2, 3, 1)),)
+
+    return Translation(results, "Reshape and Permute", frozenset({"block_size", *_IGNORED}))
+
+
+def _squared_difference(call: LayerCall) -> Value:
+    _check(call)
+    given = Operands((*call.given.args, *call.given.kwargs.get("y", ())), {})
+    difference = subtract(call.build.within("difference"), *replace(call, given=given).operands(2))
+    return multiply(call.build, difference, difference)
+
+
+def _slice(call: LayerCall) -> Value:
+    """``size`` elements of each axis from ``begin`` on, or all that are left."""
+    x, starts, sizes = call.first, whole_numbers(call.plain("begin")), whole_numbers(call.plain("size"))
+    if not len(starts) == len(sizes) == x.rank or starts[0] != 0 or sizes[0] != -1:
+        found = f"a slice from {starts} of sizes {sizes} of an input of {x.rank} axes"
+        raise UnsupportedError(found, accepted="numbers for each axis; of that of the batch from 0 to -1")
+    ends = (n if size == -1 else start + size for start, size, n in zip(starts, sizes, x.dims, strict=True))
+    ranges = dict(enumerate(map(range, starts, ends)))
+    return selection.part(call.build, x, {axis: part for axis, part in ranges.items() if axis})
 
 
 TENSORFLOW_OPS: Mapping[str, Translation] = {
     **{function: _translation(same) for function, same in _SAME.items()},
     "linalg.matmul": Translation(
-        _matmul, OPS["Matmul"].becomes, frozenset({"b", "transpose_a", "transpose_b", "name", *_FIXED})
+        _matmul, OPS["Matmul"].becomes, frozenset({"b", "transpose_a", "transpose_b", *_IGNORED})
     ),
+    **{f"{where}nn.max_pool{rank}": _pool("MaxPool") for where in ("", "compat.v1.") for rank in ("", "1d", "2d")},
+    **{f"{where}nn.avg_pool{rank}": _pool("AveragePool") for where in ("", "compat.v1.") for rank in ("", "1d", "2d")},
+    **dict.fromkeys(
+        [f"{where}nn.{name}" for where in ("", "compat.v1.") for name in ("conv1d", "conv2d", "convolution")],
+        _convolution("Conv{}D"),
+    ),
+    **dict.fromkeys(("nn.depthwise_conv2d", "compat.v1.nn.depthwise_conv2d"), _convolution("DepthwiseConv{}D")),
+    **dict.fromkeys(("nn.depth_to_space", "compat.v1.depth_to_space"), _blocks(depth_to_space)),
+    **dict.fromkeys(("nn.space_to_depth", "compat.v1.space_to_depth"), _blocks(space_to_depth)),
+    "math.squared_difference": Translation(_squared_difference, "Subtract and Multiply", frozenset({"y", *_IGNORED})),
+    "math.add_n": LAYERS["Add"],
+    "slice": Translation(_slice, "Slice", frozenset({"begin", "size", *_IGNORED})),
+    "keras.backend.batch_flatten": LAYERS["Flatten"],
 }
 """Operations by their names in TensorFlow."""
