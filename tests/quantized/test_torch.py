@@ -13,6 +13,7 @@ from tests.properties import few
 
 import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.read import read_model
 
 MODELS = Path(__file__).parent / "torch" / "models"
@@ -105,3 +106,34 @@ def test_programs_that_make_no_sense_are_refused(case: str, tmp_path: Path) -> N
     path = _changed(name, tmp_path / "model.pt2", lambda text: re.sub(old, new, text, count=1))
     with pytest.raises(error, match=why):
         read_model(path)
+
+
+def test_fake_quantization_of_live_modules() -> None:
+    """torch exports it for a fixed number of samples only; weights have a scale for each channel, data one."""
+    torch = pytest.importorskip("torch")
+
+    class Trained(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = torch.nn.Linear(6, 5)
+            self.register_buffer("scales", torch.tensor([0.1, 0.2, 0.05, 0.3, 0.15]))
+            self.register_buffer("zeros", torch.zeros(5, dtype=torch.int32))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            scales = self.scales, self.zeros, 0, -8, 7
+            weight = torch.fake_quantize_per_channel_affine(self.linear.weight, *scales)
+            x = torch.fake_quantize_per_tensor_affine(x, 0.1, 3, 0, 255)
+            y = torch.relu(torch.nn.functional.linear(x, weight, self.linear.bias))
+            return torch.fake_quantize_per_tensor_affine(
+                y, torch.tensor(0.125), torch.zeros(1, dtype=torch.int32), 0, 15
+            )
+
+    torch.manual_seed(0)
+    module = Trained().eval()
+    x = np.random.default_rng(0).integers(-64, 512, (50, 6)) / 32.0
+    network = read_model(module, ReadOptions(input_shape=((6,),)))
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(x.astype(np.float32))).numpy()
+    np.testing.assert_array_equal(network.evaluate([x])[network.outputs[0]], wanted)
+    kinds = {type(node.layer).__name__ for node in network.nodes}
+    assert kinds == {"Input", "Quantize", "Dense", "ReLU"}

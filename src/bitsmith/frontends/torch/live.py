@@ -235,6 +235,7 @@ def _export(
 ) -> torch.export.ExportedProgram:
     """``module`` exported for any number of samples, which are along the axes ``samples`` of the inputs, if it allows that."""
     import torch
+    from torch._subclasses.fake_tensor import UnsupportedOperatorException
     from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
     axes = torch.export.ShapesCollection()
@@ -242,7 +243,12 @@ def _export(
         axes[x] = {axis: torch.export.Dim.AUTO}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        program = torch.export.export(module, tuple(inputs), dynamic_shapes=axes)
+        try:
+            program = torch.export.export(module, tuple(inputs), dynamic_shapes=axes)
+        except UnsupportedOperatorException:  # of open sizes
+            if any(samples):
+                raise
+            return torch.export.export(module, tuple(x.clone() for x in inputs))  # torch marks those of open sizes
         # The module's code may fix the number of samples of some inputs: then all have that of the example.
         places = (node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs)
         fixed = {is_concrete_int(node.meta["val"].shape[axis]) for node, axis in zip(places, samples, strict=True)}

@@ -213,6 +213,18 @@ def _dequantizing(read: Callable[[Call], _Grid]) -> Translation:
     return Translation(dequantize, "Quantize, or a constant")
 
 
+def _faking(read: Callable[[Call], _Grid]) -> Translation:
+    """Numbers on the grid, as training has them, which are never codes."""
+
+    def fake(call: Call) -> Result:
+        x, grid = call.tensor(call.first), read(call)
+        if x.constant is not None:
+            return grid.numbers(grid.rounded(x.constant), x.label)
+        return call.build.emit(Quantize(grid.quantizer(call.build, x)), x)
+
+    return Translation(fake, "Quantize, or a constant")
+
+
 def on_codes(translation: Translation) -> Translation:
     """An operator that moves codes as it moves numbers."""
 
@@ -274,6 +286,8 @@ QUANTIZED: dict[str, Translation] = {
     f"{_DECOMPOSED}.dequantize_per_channel": _dequantizing(_per_channel),
     "torchao.quantize_affine": _quantizing(_per_block),
     "torchao.dequantize_affine": _dequantizing(_per_block),
+    "fake_quantize_per_tensor_affine": _faking(_per_tensor),
+    "fake_quantize_per_channel_affine": _faking(_per_channel),
     "bitsmith.quantize": Translation(_quantize, "Quantize"),
     "bitsmith.staircase": Translation(_staircase, "Staircase"),
     "bitsmith.parameter": Translation(_parameter, "Constant"),
