@@ -225,6 +225,9 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
 """Graphs whose results 16 bits hold exactly."""
 
 APPROXIMATE: dict[str, Callable[[], onnx.ModelProto]] = {
+    "Resize, cubic": with_rest(
+        "Resize", {"-": 0, "s": np.array([1.0, 1.0, 2.0, 1.5])}, shape=("N", 2, 3, 4), mode="cubic"
+    ),
     **{
         operator: unary(operator)
         for operator in (

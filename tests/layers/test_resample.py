@@ -160,6 +160,25 @@ def test_linear_is_correctly_rounded(
         np.testing.assert_array_equal(fixed[sample, ..., channel].ravel(), want)
 
 
+@pytest.mark.parametrize("sizes", [(5, 4), (1, 7), (8, 3), (2, 2), (9, 12)])
+@pytest.mark.parametrize("coordinates", [Coordinates.HALF_PIXEL, Coordinates.ALIGN_CORNERS])
+def test_cubic_is_that_of_torch(sizes: tuple[int, int], coordinates: Coordinates) -> None:
+    functional = pytest.importorskip("torch").nn.functional
+    layer = Resize(sizes, Interpolation.CUBIC, coordinates)
+    x, real, fixed, step = results(network_of(layer, [(4, 6, 2)]))
+    image = functional.torch.from_numpy(x.transpose(0, 3, 1, 2).copy())
+    corners = coordinates is Coordinates.ALIGN_CORNERS
+    theirs = functional.interpolate(image, size=sizes, mode="bicubic", align_corners=corners).numpy()
+    np.testing.assert_allclose(real, theirs.transpose(0, 2, 3, 1), atol=1e-9)
+    assert np.max(np.abs(fixed - real)) <= step / 2
+
+
+def test_cubic_weights_need_a_common_divisor() -> None:
+    layer = Resize((100_003,), Interpolation.CUBIC)
+    with pytest.raises(UnsupportedError, match="a common divisor of"):
+        layer.reference([np.zeros((1, 2, 1))])
+
+
 def rounded(value: Fraction, fmt: FixedFormat) -> float:
     """``value`` in ``fmt`` by the definitions of the rounding modes."""
     scaled = value * Fraction(2) ** fmt.frac
@@ -242,6 +261,7 @@ SMALL: dict[str, tuple[Layer, Shape]] = {
     "nearest": (Resize((4, 5), Interpolation.NEAREST, Coordinates.ASYMMETRIC, NearestMode.FLOOR), (2, 3, 2)),
     "double": (Resize((4, 6), Interpolation.LINEAR), (2, 3, 2)),
     "linear": (Resize((5, 4), Interpolation.LINEAR, Coordinates.ALIGN_CORNERS), (2, 3, 2)),
+    "cubic": (Resize((5, 4), Interpolation.CUBIC), (2, 3, 2)),
 }
 
 

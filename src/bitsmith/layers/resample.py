@@ -20,6 +20,9 @@ from bitsmith.layers.layer import Floats, Layer, Shape, StepLayer, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.traits import Elements, Exactness, Scales, Traits, computed, moved
 
+_LARGEST_DIVISOR = 1 << 48
+"""Sums of weights that are divided by it fit into 64 bits."""
+
 Pairs: TypeAlias = tuple[tuple[int, int], ...]
 """A number before and one after, for each axis from the first on; axes left out have (0, 0)."""
 
@@ -182,6 +185,8 @@ class Interpolation(StrEnum):
 
     NEAREST = "nearest"
     LINEAR = "linear"
+    CUBIC = "cubic"
+    """Keys's cubic convolution of four elements with the coefficient -3/4 (PyTorch, ONNX); beyond the ends is the last one."""
 
 
 class Coordinates(StrEnum):
@@ -234,7 +239,7 @@ class Resize(Layer):
             )
         result = (*self.sizes, *shape[len(self.sizes) :])
         weights = max(old * new for old, new in zip(shape, result, strict=True))
-        largest = max(math.prod(result), weights if self.interpolation == Interpolation.LINEAR else 0)
+        largest = max(math.prod(result), 0 if self.interpolation == Interpolation.NEAREST else weights)
         if largest > MAX_ELEMENTS:
             raise UnsupportedError(
                 f"an input of shape {shape} resized to {self.sizes}",
@@ -249,7 +254,7 @@ class Resize(Layer):
             if self.interpolation == Interpolation.NEAREST:
                 x = np.take(x, self._nearest(places, x.shape[axis]), axis)
             elif x.shape[axis] != new or self.scales:
-                weights, divisor = _weights(places, x.shape[axis])
+                weights, divisor = self._weights(places, x.shape[axis])
                 x = np.moveaxis(np.moveaxis(x, axis, -1) @ (weights / divisor), -1, axis)
         return x
 
@@ -263,7 +268,7 @@ class Resize(Layer):
             if self.interpolation == Interpolation.NEAREST:
                 x = builder.gather(x, self._nearest(places, old), axis)
                 continue
-            weights, divisor_here = _weights(places, old)
+            weights, divisor_here = self._weights(places, old)
             swapped = list(range(len(x.shape)))
             swapped[axis], swapped[-1] = swapped[-1], swapped[axis]
             x = builder.transpose(builder.linear(builder.transpose(x, swapped), weights), swapped)
@@ -302,19 +307,35 @@ class Resize(Layer):
             case _ as coordinates:
                 assert_never(coordinates)
 
+    def _weights(self, places: Sequence[Fraction], old: int) -> tuple[npt.NDArray[np.int64], int]:
+        """Integers (old, new) and their divisor: each new element is the sum of the old ones by its column."""
+        taps = _cubic if self.interpolation == Interpolation.CUBIC else _linear
+        if taps is _linear:
+            places = [min(max(place, Fraction(0)), Fraction(old - 1)) for place in places]
+        shares = [taps(place - math.floor(place)) for place in places]
+        divisor = math.lcm(*(share.denominator for column in shares for share in column.values()))
+        if divisor > _LARGEST_DIVISOR:
+            raise UnsupportedError(
+                f"{old} elements resized with a common divisor of {divisor}", accepted="whole factors"
+            )
+        weights = np.zeros((old, len(places)), dtype=np.int64)
+        for index, (place, column) in enumerate(zip(places, shares, strict=True)):
+            for tap, share in column.items():
+                weights[min(max(math.floor(place) + tap, 0), old - 1), index] += int(share * divisor)
+        return weights, divisor
 
-def _weights(places: Sequence[Fraction], old: int) -> tuple[npt.NDArray[np.int64], int]:
-    """Integers (old, new) and their divisor: each new element is the sum of the old ones by its column."""
-    places = [min(max(place, Fraction(0)), Fraction(old - 1)) for place in places]
-    divisor = math.lcm(*(place.denominator for place in places))
-    weights = np.zeros((old, len(places)), dtype=np.int64)
-    for index, place in enumerate(places):
-        left = math.floor(place)
-        share = int((place - left) * divisor)
-        weights[left, index] = divisor - share
-        if share:
-            weights[left + 1, index] = share
-    return weights, divisor
+
+def _linear(rest: Fraction) -> dict[int, Fraction]:
+    """The shares of the elements before and after a place between them."""
+    return {0: 1 - rest, 1: rest}
+
+
+def _cubic(rest: Fraction) -> dict[int, Fraction]:
+    """The shares of two elements before and two after a place between them."""
+    a = Fraction(-3, 4)
+    near = {tap: (a + 2) * size**3 - (a + 3) * size**2 + 1 for tap, size in ((0, rest), (1, 1 - rest))}
+    far = {tap: a * (size**3 - 5 * size**2 + 8 * size - 4) for tap, size in ((-1, 1 + rest), (2, 2 - rest))}
+    return {**near, **far}
 
 
 EXAMPLES = (

@@ -20,7 +20,11 @@ from bitsmith.layers.shape import Reshape
 
 _MODES = {"constant": PadMode.CONSTANT, "edge": PadMode.EDGE, "reflect": PadMode.REFLECT, "wrap": PadMode.WRAP}
 _SYMMETRIC = "half_pixel_symmetric"
-_INTERPOLATIONS = {"nearest": Interpolation.NEAREST, **dict.fromkeys(("linear", "bilinear"), Interpolation.LINEAR)}
+_INTERPOLATIONS = {
+    "nearest": Interpolation.NEAREST,
+    **dict.fromkeys(("linear", "bilinear"), Interpolation.LINEAR),
+    "cubic": Interpolation.CUBIC,
+}
 
 
 def _along(inside: Callable[[Call, Value], Value]) -> Callable[[Call], Value]:
@@ -116,7 +120,9 @@ def _resize(call: Call) -> Value:
     x, attributes = call.tensor(0), call.attributes
     mode, old_rule = attributes.text("mode", "nearest"), call.opset < 11 or call.node.operator == "Upsample"
     if mode not in _INTERPOLATIONS:
-        raise UnsupportedError(f"the interpolation {shown(mode)}", accepted="nearest, linear")
+        raise UnsupportedError(f"the interpolation {shown(mode)}", accepted="nearest, linear, cubic")
+    if attributes.number("cubic_coeff_a", -0.75) != -0.75:
+        raise attributes.wrong("cubic_coeff_a", "-0.75")
     policy = attributes.text("keep_aspect_ratio_policy", "stretch")
     if attributes.flag("antialias", False) or attributes.flag("exclude_outside", False) or policy != "stretch":
         raise UnsupportedError("antialiasing, excluded edges, or a kept aspect ratio", accepted="plain resizing")
@@ -150,7 +156,7 @@ def _places(call: Call) -> tuple[Coordinates, NearestMode]:
     """Return the positions of elements, and the nearest ones."""
     named = call.attributes.text("coordinate_transformation_mode", "half_pixel")
     rounding = call.attributes.text("nearest_mode", "round_prefer_floor")
-    call.attributes.ignore("cubic_coeff_a", "extrapolation_value")
+    call.attributes.ignore("extrapolation_value")
     chosen = named, rounding, call.attributes.text("mode", "nearest")
     if chosen == ("tf_half_pixel_for_nn", "floor", "nearest"):  # which is floor((i + 1/2) / scale)
         named, rounding = "half_pixel", "round_prefer_ceil"
