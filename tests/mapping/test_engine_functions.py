@@ -57,3 +57,13 @@ def test_a_function_whose_ways_fork_before_a_product_is_a_layer() -> None:
     program = builder.program([("y", y)])
     (engine,) = engines(assert_same(program, shared(program, 100)))
     assert [layer.name for layer in engine.layers] == ["stem", "slope", "product", "sum"]
+
+
+def test_single_numbers_belong_to_no_engine() -> None:
+    """Sums of all numbers, as those of trees, have no channels for an engine."""
+    builder = ProgramBuilder()
+    with builder.layer("sums"):
+        total = builder.sum(builder.input("x", (4,), FORMAT), [-1])
+        less = builder.max(builder.sub(total, builder.const(1)), builder.const(0))
+    program = builder.program([("y", builder.mul(less, less))])
+    assert not engines(assert_same(program, shared(program, 100)))

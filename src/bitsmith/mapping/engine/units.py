@@ -148,8 +148,8 @@ def units_of(builder: DataflowBuilder) -> list[Unit]:
     taken: set[NodeId] = set()
     for index, node in enumerate(builder.program.nodes):
         place = NodeId(index)
-        if place in taken or node.layer not in builder.directives.engine:
-            continue
+        if place in taken or not node.type.shape or node.layer not in builder.directives.engine:
+            continue  # a single number has no channels
         unit = _head(builder, place, node)
         if unit is not None:
             units.append(extended(builder, unit))
