@@ -30,7 +30,7 @@ def test_one_factor_of_all_layers_of_streams_is_that_of_the_model(factors: tuple
     """Layers that are asked for it one by one, such as all steps of a recurrence, would fill a page."""
     directives = Directives(dict(zip("ab", factors, strict=True)), parallel=False)
     size = Size(1, 1, 0, 0, shares=dict.fromkeys("ab", NO_CELLS))
-    assert Fit(directives, size, (), None).description == f"io_stream with ReuseFactor {shown}"
+    assert Fit(directives, size, {}, None).description == f"io_stream with ReuseFactor {shown}"
 
 
 def test_pools_take_as_long_as_products(tmp_path: Path) -> None:
@@ -139,9 +139,9 @@ def test_layers_stay_adder_graphs_where_others_need_the_multiplier_blocks(tmp_pa
     layouts, part = Layouts.of(model, model.target), limited(resolve_part("LFE5U-25F"), {"dsp": 8})
     found, budget = next(layouts.sooner(part, 100_000)), layouts.budget_ns
     plain = _Paces.of(layouts.program, part, replace(layouts.asked, reuse={})).fastest(0.5, budget, None)
-    assert found.graphs and plain is not None and fits(found.size, part)
+    assert found.styles and plain is not None and fits(found.size, part)
     assert found.size.interval < plain.size.interval and "Strategy Unrolled for" in found.description
-    keys = keys_of(found)
+    keys = keys_of(found, layouts.asked)
     again = bitsmith.convert(
         network, tmp_path / "two", keys, calibration=x, io_type="io_stream", bits=10, part="LFE5U-25F"
     )

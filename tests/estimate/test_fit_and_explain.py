@@ -62,3 +62,19 @@ def test_half_the_reuse_of_a_fit_does_not_fit_or_is_named(name: str, io_type: st
     if fits(sooner, room) and sooner.interval < found.size.interval:
         assert found.faster is not None and found.faster.size.interval <= sooner.interval
         assert found.faster.description in point.margin and "may not be routed" in point.margin
+
+
+def test_layers_that_cannot_share_an_engine_get_multipliers_of_their_own() -> None:
+    """A single layer has nothing to share with; with half the multiplier blocks that it takes so, it fits all the same."""
+    torch.manual_seed(0)
+    layer, common = nn.Linear(12, 12), {"input_shape": (12,), "part": "xc7z010clg400-1", "bits": 8, "check": False}
+    model = bitsmith.convert(layer, strategy="shared", reuse_factor=4, **common)
+    asked = Layouts.of(model, model.target)
+    room = limited(asked.part, {"dsp": asked.as_asked.size.dsp // 2})
+    assert not fits(asked.as_asked.size, room)
+    found = asked.fitting(room)
+    assert found is not None and fits(found.size, room) and not found.directives.engine
+    assert found.description.endswith(", Strategy Latency")
+    configuration = asked.point(found, {}, None).configuration
+    again = bitsmith.convert(layer, config=configuration, reuse_factor=4, **common)
+    assert not again.directives.engine and again.estimate().size == found.size

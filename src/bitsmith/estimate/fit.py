@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice, product
+from types import MappingProxyType
 from typing import TypeVar
 
 from bitsmith.devices.family import Part
@@ -48,13 +49,14 @@ _Way = TypeVar("_Way")
 class Fit:
     """A layout that is estimated to fit. ``reuse`` names the layers with a reuse factor above 1.
 
-    ``graphs``: layers that are adder graphs to leave multiplier blocks to others. ``faster``: one that fits, too, but takes more
-    of these blocks than are routed without trouble.
+    ``styles``: what products are made of where that was not asked for: adder graphs, which leave multiplier blocks to others, or
+    the cheapest of layers without an engine that they could share. ``faster``: one that fits, too, but takes more of these
+    blocks than are routed without trouble.
     """
 
     directives: Directives
     size: Size
-    graphs: tuple[str, ...]
+    styles: Mapping[str, MultiplierStyle]
     faster: Fit | None
 
     @property
@@ -79,10 +81,15 @@ class Fit:
         factors = ", ".join(f"{name}: {factor}" for name, factor in self.reuse.items())
         everywhere = self.directives.parallel or self.in_turn or self.size.shares.keys() <= self.reuse.keys()
         same = len(set(self.reuse.values())) == 1 and everywhere
-        chosen = f"ReuseFactor {next(iter(self.reuse.values()))} for the model" if same else f"ReuseFactor {factors}"
+        chosen = (
+            f"ReuseFactor {next(iter(self.reuse.values()))} for the model" if same else f"ReuseFactor {factors or 1}"
+        )
         chosen = f"Strategy Shared and {chosen}" if self.in_turn else chosen
-        chosen += f", Strategy Unrolled for {', '.join(self.graphs)}" if self.graphs else ""
-        return f"{'io_parallel' if self.directives.parallel else 'io_stream'} with {chosen if self.reuse else 'ReuseFactor 1'}"
+        for style in dict.fromkeys(self.styles.values()):
+            layers = [name for name, changed in self.styles.items() if changed is style]
+            some = "" if self.size.shares.keys() - {""} <= {*layers} else f" for {', '.join(layers)}"
+            chosen += f", Strategy {style.value.capitalize()}{some}"
+        return f"{'io_parallel' if self.directives.parallel else 'io_stream'} with {chosen}"
 
 
 def _has_room(size: Size, part: Part, blocks: float) -> bool:
@@ -111,9 +118,12 @@ def proposal(program: Program, part: Part, directives: Directives, budget_ns: fl
     """The fastest layout of ``program`` that fits ``part``, of whole tensors if one does, else of tokens; None without one.
 
     Where nextpnr routes the part, layouts that crowd the multiplier blocks are taken if no other fits. Nothing of ``directives``
-    changes but reuse factors, and whether tensors come whole. The interval of a program like it may be ``near``.
+    changes but reuse factors, and whether tensors come whole; no layers share an engine. The interval of a program like it may be
+    ``near``.
     """
-    ways = [_Paces.of(program, part, replace(directives, reuse={}, parallel=parallel)) for parallel in (True, False)]
+    styles = dict.fromkeys(sorted(directives.engine), MultiplierStyle.CHEAPEST)
+    apart = replace(directives, reuse={}, engine=frozenset(), products={**directives.products, **styles})
+    ways = [_Paces.of(program, part, replace(apart, parallel=parallel), styles) for parallel in (True, False)]
     return _with_margin(part, ways, lambda way, blocks: way.fastest(blocks, budget_ns, near))
 
 
@@ -162,15 +172,17 @@ class _Paces:
     most: int
     rough: dict[int, Fit]
     bare: dict[int, Fit]
-    graphs: tuple[str, ...]
+    styles: Mapping[str, MultiplierStyle]
 
     @staticmethod
-    def of(program: Program, part: Part, wanted: Directives) -> _Paces:
-        """The layouts of ``program`` with all reuse factors."""
+    def of(
+        program: Program, part: Part, wanted: Directives, styles: Mapping[str, MultiplierStyle] = MappingProxyType({})
+    ) -> _Paces:
+        """The layouts of ``program`` with all reuse factors; ``styles`` are those of ``wanted`` that were not asked for."""
         layers = products_of(program, wanted)
         least = 0 if wanted.parallel else _step(max((tokens for tokens, _ in layers.values()), default=1))
         most = _step(max((tokens * cycles for tokens, cycles in layers.values()), default=1)) + 1
-        return _Paces(program, part, wanted, layers, least, most, {}, {}, ())
+        return _Paces(program, part, wanted, layers, least, most, {}, {}, styles)
 
     def ways(self, step: int) -> tuple[_Paces, ...]:
         """These, and those in which layers of weights stay adder graphs that take no multiplier blocks at a step, or one more."""
@@ -181,14 +193,12 @@ class _Paces:
         free = sum(not shares[name].dsp for name in plain)
         sets = dict.fromkeys((tuple(rising[:free]), tuple(rising[:free] + rising[free:][-1:])))
 
-        def products(graphs: tuple[str, ...]) -> Directives:
-            return replace(
-                self.wanted, products={**self.wanted.products, **dict.fromkeys(graphs, MultiplierStyle.GRAPHS)}
-            )
+        def with_graphs(layers: tuple[str, ...]) -> _Paces:
+            graphs = dict.fromkeys(layers, MultiplierStyle.GRAPHS)
+            wanted = replace(self.wanted, products={**self.wanted.products, **graphs})
+            return replace(self, wanted=wanted, rough={}, bare={}, styles={**self.styles, **graphs})
 
-        return self, *(
-            replace(self, wanted=products(graphs), rough={}, bare={}, graphs=graphs) for graphs in sets if graphs
-        )
+        return self, *(with_graphs(layers) for layers in sets if layers)
 
     def pace(self, part: Part, near: float, best: float) -> float:
         """About the least interval up to ``best`` with room in ``part``, sought from ``near`` on; infinite without one.
@@ -235,12 +245,12 @@ class _Paces:
 
         def judge(size: Size) -> bool:
             if budget_ns is None:
-                self.bare[step] = Fit(directives, size, self.graphs, None)
+                self.bare[step] = Fit(directives, size, self.styles, None)
             judged.append(possible is not None and possible(size))
             return judged[-1]
 
         size = estimate_layout(self.program, directives, self.part.family, budget_ns, judge if possible else None)
-        found = Fit(directives, size, self.graphs, None)
+        found = Fit(directives, size, self.styles, None)
         if budget_ns is None and all(judged):
             self.rough[step] = found
         return found
@@ -358,7 +368,7 @@ def _in_turn(
     if not regions or any(region.row is None for region in regions):
         return None
     network = partition(program, with_blocks)
-    return Fit(directives, estimate_network(network, part.family, budget_ns, part, possible), (), None)
+    return Fit(directives, estimate_network(network, part.family, budget_ns, part, possible), {}, None)
 
 
 def slowest_in_turn(program: Program, part: Part, wanted: Directives, possible: Possible) -> Fit | None:

@@ -118,13 +118,15 @@ class MultiplierStyle(enum.Enum):
     CHEAPEST: adder graphs or shared multipliers, whichever takes the least area; SHARED: multipliers, as many cycles as
     there are; GRAPHS: adder graphs, which only the positions of a tensor share; LOADED: multipliers, for weights that are
     not known; BLOCKS: multipliers, too, and where all products lie side by side for wide constants.
+
+    Values are the names of strategies that ask for them; none does for LOADED.
     """
 
-    CHEAPEST = "cheapest"
-    SHARED = "shared"
-    GRAPHS = "graphs"
+    CHEAPEST = "latency"
+    SHARED = "resource"
+    GRAPHS = "unrolled"
     LOADED = "loaded"
-    BLOCKS = "blocks"
+    BLOCKS = "multiplier_blocks"
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,7 @@ class Point:
 
         def chosen(name: str, settings: Settings) -> Settings:
             strategy = Strategy.SHARED if self.fit.in_turn else settings.strategy
-            strategy = Strategy.UNROLLED if name in self.fit.graphs else strategy
+            strategy = Strategy(self.fit.styles[name].value) if name in self.fit.styles else strategy
             return replace(settings, reuse_factor=self.fit.directives.reuse_factor(name), strategy=strategy)
 
         return network.with_nodes([replace(node, settings=chosen(node.name, node.settings)) for node in network.nodes])
@@ -233,15 +233,15 @@ class Layouts:
     @cached_property
     def as_asked(self) -> Fit:
         """The layout that is asked for."""
-        return self._laid_out(self.asked) if self.known is None else Fit(self.asked, self.known, (), None)
+        return self._laid_out(self.asked) if self.known is None else Fit(self.asked, self.known, {}, None)
 
     def _laid_out(self, directives: Directives) -> Fit:
-        return Fit(directives, size_of(self.program, directives, self.target), (), None)
+        return Fit(directives, size_of(self.program, directives, self.target), {}, None)
 
     def fitting(self, part: Part | None = None, near: int | None = None) -> Fit | None:
         """Reuse factors with which the circuit fits ``part``, or the target's, without any loss of accuracy; None without some.
 
-        Of layers beside each other, or if these do not fit, in turn; in turn, too, if that was asked for, or is as fast as asked
+        Of layers beside each other, or if these do not fit, in turn; first in turn if that was asked for, or is as fast as asked
         for. Intervals ``near`` that of a program like it are looked at first. What is to have no valid signals has no factors.
         """
         if not self.asked.valid:
@@ -251,7 +251,10 @@ class Layouts:
             layout = in_turn(self.program, part, self.asked, self.budget_ns)
         if layout is None and not self.asked.engine:
             layout = proposal(self.program, part, self.asked, self.budget_ns, near)
-        return layout or fastest_in_turn(self.program, part, self.asked, self.budget_ns)
+        layout = layout or fastest_in_turn(self.program, part, self.asked, self.budget_ns)
+        if layout is None and self.asked.engine:
+            layout = proposal(self.program, part, self.asked, self.budget_ns, near)
+        return layout
 
     def ways(self, part: Part, near: int | None = None) -> Iterator[Fit]:
         """The layout that is asked for, and if that does not fit ``part`` also the one that ``fit`` would take, as `fitting`."""
@@ -293,18 +296,24 @@ class Layouts:
         keys = keys if bram is None else merged(keys, {"Model": {"BRAM": bram.value}})
         if layout.directives == self.asked:
             return Point(self.compiled, layout, self.part, keys, "", bits)
-        return Point(self.compiled, layout, self.part, merged(keys, keys_of(layout)), layout.description, bits)
+        return Point(
+            self.compiled, layout, self.part, merged(keys, keys_of(layout, self.asked)), layout.description, bits
+        )
 
 
-def keys_of(layout: Fit) -> dict[str, object]:
-    """The keys of a configuration that lay a circuit out so."""
+def keys_of(layout: Fit, asked: Directives) -> dict[str, object]:
+    """The keys of a configuration that lay a circuit out so, beside those of what was ``asked`` for."""
     same = layout.of_all if layout.in_turn else None
     model = {"Strategy": Strategy.SHARED.value} if layout.in_turn else {}
     if same is not None:
         return {"Model": {**model, "ReuseFactor": same}}
-    layers: dict[str, dict[str, object]] = {name: {"ReuseFactor": factor} for name, factor in layout.reuse.items()}
-    for name in layout.graphs:
-        layers.setdefault(name, {})["Strategy"] = Strategy.UNROLLED.value
+    layers: dict[str, dict[str, object]] = {
+        name: {"ReuseFactor": factor}
+        for name, factor in layout.directives.reuse.items()
+        if factor > 1 or asked.reuse_factor(name) > 1
+    }
+    for name, style in layout.styles.items():
+        layers.setdefault(name, {})["Strategy"] = Strategy(style.value).value
     return {key: value for key, value in (("Model", model), ("LayerName", layers)) if value}
 
 
