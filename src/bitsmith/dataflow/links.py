@@ -38,16 +38,19 @@ class Moves:
     """Tokens of a FIFO over all frames.
 
     Args:
-        needed: how many must have come before each action of the reader.
-        filled: how many are made when an action of the writer is done.
         filling: for each token, the action that makes it.
         taking: for each token, the action that takes it.
+        need: how many of a frame must have come before each action of the reader.
+        taken: how many of a frame that takes.
+        fills: how many of a frame are made when an action of the writer is done.
     """
 
-    needed: Polyline
-    filled: Polyline
     filling: Polyline
     taking: Polyline
+    need: Polyline
+    taken: int
+    fills: Polyline
+    frames: int
 
     @staticmethod
     def of(link: Link, sequencers: Sequence[Sequencer], frames: int) -> Moves:
@@ -55,11 +58,23 @@ class Moves:
         writer, reader = sequencers[link.writer], sequencers[link.reader]
         fills, takes = writer.fills[link.row], reader.takes[link.column]
         return Moves(
-            reader.needs[link.column].repeated(frames, takes[-1]).running_max(),
-            fills.repeated(frames, fills[-1]),
             fills.rises().repeated(frames, writer.actions),
             takes.rises().repeated(frames, reader.actions),
+            reader.needs[link.column],
+            takes[-1],
+            fills,
+            frames,
         )
+
+    @property
+    def needed(self) -> Polyline:
+        """Return how many must have come before each action of the reader."""
+        return self.need.repeated(self.frames, self.taken).running_max()
+
+    @property
+    def filled(self) -> Polyline:
+        """Return how many are made when an action of the writer is done."""
+        return self.fills.repeated(self.frames, self.fills[-1])
 
 
 def indices(moving: Polyline, counts: Polyline, spare: int) -> tuple[int, Polyline] | None:
@@ -73,15 +88,16 @@ def indices(moving: Polyline, counts: Polyline, spare: int) -> tuple[int, Polyli
 def round_trips(link: Link, sequencers: Sequence[Sequencer], moves: Moves) -> Iterator[tuple[int, int, Polyline]]:
     """Sequencers that ``link`` slows down if it has one place: cycles beyond their gaps, and how often before each action."""
     writer, reader = sequencers[link.writer], sequencers[link.reader]
-    begun = moves.needed.rises()
+    needed, filled = moves.needed, moves.filled
+    begun = needed.rises()
     held = moves.taking.plus_each(begun, -1)
     """Actions from the first one that needs a token to the one that takes it."""
     if len(held) == 1 or held != Polyline.line(len(held), held[0], 0):
         return
     there_and_back = writer.latency + 2 + 2 * link.slice
-    if moves.filled == Polyline.line(len(moves.filled), 1):
+    if filled == Polyline.line(len(filled), 1):
         cycles = there_and_back + held[0] * reader.gap
-        yield link.writer, cycles - writer.gap, Polyline.line(len(moves.filled), 0)
+        yield link.writer, cycles - writer.gap, Polyline.line(len(filled), 0)
     if begun.part(1, len(begun)) == moves.taking.part(0, len(begun) - 1).plus(1):
-        waited = moves.needed.plus(-1).raised(0, Polyline.line(len(moves.needed), 0, 0))  # not for the first token
+        waited = needed.plus(-1).raised(0, Polyline.line(len(needed), 0, 0))  # not for the first token
         yield link.reader, there_and_back - reader.gap, waited

@@ -138,8 +138,9 @@ class Polyline:
 
     def repeated(self, times: int, rise: int) -> Polyline:
         """The sequence ``times`` times over, each time greater by ``rise``."""
-        again = np.arange(times)[:, None]
-        return _through((again * len(self) + self.places).ravel(), (again * rise + self.values).ravel())
+        again, seam = np.arange(times)[:, None], rise + self.values[0] - self.values[-1]
+        places, values = (again * len(self) + self.places).ravel(), (again * rise + self.values).ravel()
+        return _cornered(places, values, np.tile(np.append(self.steps[: len(self.places) - 1], seam), times)[:-1])
 
     def plus(self, number: int, step: int = 0) -> Polyline:
         """Each element plus ``number``, and ``step`` times its index."""
@@ -164,9 +165,10 @@ class Polyline:
 
     def followed_by(self, other: Polyline) -> Polyline:
         """The sequence and then another."""
-        return _through(
-            np.concatenate([self.places, other.places + len(self)]), np.concatenate([self.values, other.values])
-        )
+        seam = other.values[:1] - self.values[-1:]
+        steps = [self.steps[: len(self.places) - 1], seam, other.steps[: len(other.places) - 1]]
+        places, values = [self.places, other.places + len(self)], [self.values, other.values]
+        return _cornered(np.concatenate(places), np.concatenate(values), np.concatenate(steps))
 
     def running_max(self) -> Polyline:
         """The greatest element up to each."""
@@ -237,13 +239,16 @@ class Polyline:
 
 def _through(places: Numbers, values: Numbers) -> Polyline:
     """The sequence with such corners, of which some may be in line."""
+    return _cornered(places, values, (values[1:] - values[:-1]) // (places[1:] - places[:-1]))
+
+
+def _cornered(places: Numbers, values: Numbers, steps: Numbers) -> Polyline:
+    """The sequence with such corners, of which some may be in line, and ``steps`` between them."""
     if len(places) == 1:
         return Polyline(places, values, np.zeros(1, dtype=np.int64))
-    steps = (values[1:] - values[:-1]) // (places[1:] - places[:-1])
-    kept = np.empty(len(places), dtype=np.bool_)
-    kept[0] = kept[-1] = True
+    kept = np.ones(len(places), dtype=np.bool_)
     np.not_equal(steps[1:], steps[:-1], out=kept[1:-1])
-    return Polyline(places[kept], values[kept], steps[kept[:-1]])
+    return Polyline(places, values, steps) if kept.all() else Polyline(places[kept], values[kept], steps[kept[:-1]])
 
 
 def _merged(*sorted_parts: Numbers) -> Numbers:

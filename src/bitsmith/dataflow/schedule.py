@@ -176,6 +176,14 @@ class _SequencerGraph:
                 self.links.append(Link(*ends, names, constant, process.takes[operand].bits, process.slice(operand)))
         self._known: tuple[int, dict[tuple[int, int, int, int], Moves]] = 0, {}
         self.sources = [self.first[number] for number in network.sources if number not in constants]
+        self._free = [link.constant for link in self.links]
+        self._near = all(
+            link.constant is None or link.constant <= self.sequencers[link.reader].takes[link.column][-1]
+            for link in self.links
+        )
+        """True if no action waits for a place for longer than a frame: after two frames that are alike come others like them."""
+        self._begun: Sequence[Polyline] = ()
+        """Times of the first frames at the pace of the slowest sequencer, if they are there."""
         self._rounds = [
             last[k]
             for k, one in enumerate(network.processes)
@@ -187,7 +195,11 @@ class _SequencerGraph:
         """Fewest cycles per frame of the slowest sequencer, or of a round of those that wait for each other."""
         if not self._rounds:
             return self.slowest
-        times = self.run([link.constant for link in self.links], _ROUNDS, None)
+        if self._near:
+            self._begun = self._paced(_FRAMES - 1, self.slowest)
+            if self._is_steady(self._begun, self.slowest):
+                return self.slowest
+        times = self.run(self._free, _ROUNDS, None)
         ends = [(times[number], len(times[number]) - self.sequencers[number].actions) for number in self._rounds]
         return max(self.slowest, *(at[-1] - at[before - 1] for at, before in ends))
 
@@ -201,19 +213,20 @@ class _SequencerGraph:
 
     def depths(self, interval: int) -> list[int]:
         """Places in use at most, with frames every ``interval`` cycles."""
-        free, all_links, frames = [link.constant for link in self.links], range(len(self.links)), _FRAMES
+        all_links, frames = range(len(self.links)), _FRAMES - self._near
+        begun, self._begun = self._begun if interval == self.slowest else (), ()
         while True:
-            pace = {entry: _even(self.sequencers[entry].actions, interval, frames) for entry in self.sources}
-            waits = self._waits(free, frames)
-            times = self._settled(
-                self._least(frames, pace), waits, range(len(waits)), self._offsets(free, frames), None
-            )
+            times, begun = begun or self._paced(frames, interval), ()
             steady = self._is_steady(times, interval)
             depths = self._places(times, frames, interval if steady else None)
             least = self._waited(depths) + _FRAMES if steady else 2 * frames
             if frames >= least or frames > _MOST_FRAMES:
                 break
+            if steady and self._near:  # all later ones are alike
+                times, frames = self._longer(times, least - frames, interval), least
+                break
             frames = least
+        waits = self._waits(self._free, frames)
         tried, known = set[int](), Known(times, frozenset())
         most = min(_MOST_TRIED, 1 + _MOST_CORNERS // sum(len(at.places) for at in times))
         while len(tried) < most:
@@ -233,6 +246,18 @@ class _SequencerGraph:
                     break
         chosen = [not link.within or link.constant is not None for link in self.links]
         return [depth if is_chosen else _rounded(depth) for is_chosen, depth in zip(chosen, depths, strict=True)]
+
+    def _paced(self, frames: int, interval: int) -> list[Polyline]:
+        """The times of so many frames, of which one comes every ``interval`` cycles, with FIFOs that are as deep as need be."""
+        pace = {entry: _even(self.sequencers[entry].actions, interval, frames) for entry in self.sources}
+        return self.run(self._free, frames, pace)
+
+    def _longer(self, times: Sequence[Polyline], more: int, interval: int) -> list[Polyline]:
+        """The times with so many frames more, each like the last one."""
+        lasts = (at.part(len(at) - one.actions, len(at)) for at, one in zip(times, self.sequencers, strict=True))
+        return [
+            at.followed_by(last.plus(interval).repeated(more, interval)) for at, last in zip(times, lasts, strict=True)
+        ]
 
     def _waited(self, depths: Sequence[int]) -> int:
         """Frames that a token waits at most in a FIFO worth a trial: after so many others follow at a steady pace again."""
