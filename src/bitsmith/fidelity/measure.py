@@ -88,13 +88,19 @@ class Circuit:
         self._lossy = LossyCasts.of(program, network)
         shown = (*program.outputs, *program.probes, *self._lossy.program.outputs)
         self._emulator = Emulator(replace(self._lossy.program, outputs=shown), watched=self._lossy.told)
+        self._samples = 0
 
     def outputs(self, inputs: Sequence[Floats]) -> list[Floats]:
-        return self._emulator.run(inputs, len(self.program.outputs))
+        """The results for ``inputs``, no more samples at once than were observed: that many have their memory."""
+        count, most = len(inputs[0]), len(self.program.outputs)
+        size = count if self.program.keeping else self._samples or count
+        parts = [self._emulator.run([x[k : k + size] for x in inputs], most) for k in range(0, count, size)]
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     def observed(self, inputs: Sequence[Floats]) -> tuple[dict[str, Floats], tuple[Loss, ...], list[LossyCast]]:
         """The layers' results by name, the values that left their formats, and the formats of the user that limit some."""
         values, outside, left = self._emulator.run_watched(inputs)
+        self._samples = len(inputs[0])
         shown = values[len(self.program.outputs) :]
         losses = list(self._lossy.losses(shown[len(self.program.probes) :]))
         limits = [each for each in self._lossy.saturating(left.casts) if not each.limits]
