@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from operator import mul
-from typing import TypeAlias
 
 import numpy as np
 
@@ -26,10 +25,10 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine.attention import are_whole, heads_of, held_places, with_computed
 from bitsmith.mapping.engine.beside import Beside, raw_stream
 from bitsmith.mapping.engine.fetched import fetched
-from bitsmith.mapping.engine.function import TokenFunction, token_function
+from bitsmith.mapping.engine.function import TokenFunction
 from bitsmith.mapping.engine.parts import across, in_parts, parts_for
 from bitsmith.mapping.engine.places import placed
-from bitsmith.mapping.engine.rows import Row, bias_words, layers_on, rows_of, work_of
+from bitsmith.mapping.engine.rows import Row, Way, bias_words, layers_on, rows_of, way_of
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit, copied, element, units_of
 from bitsmith.mapping.engine.visits import joined, visits_of, waiting
@@ -81,16 +80,12 @@ class Region:
         return frozenset().union(*(unit.nodes for unit in self.units))
 
 
-Way: TypeAlias = tuple[tuple[Unit, ...], Callable[[], TokenFunction]]
-"""Units in turn, and their function."""
-
-
 @lately(2)
 def _shared(program: Program, directives: Directives) -> list[list[Way]]:
     """The longest parts of the program that can share an engine, each in all ways, with their functions."""
     builder = DataflowBuilder(program, directives)
     parts = [units for units in _parts(builder, units_of(builder)) if _products(units) >= _LEAST_PRODUCTS]
-    return [[(way, cache(partial(token_function, way))) for way in _ways(builder, units)] for units in parts]
+    return [[way_of(way) for way in _ways(builder, units)] for units in parts]
 
 
 def _parts(builder: DataflowBuilder, units: Sequence[Unit]) -> Iterator[tuple[Unit, ...]]:
@@ -125,7 +120,7 @@ def _visiting(program: Program, directives: Directives) -> list[Way]:
         most = max((words[units] for units in several), default=0)
         units = joined(builder, [units for units, size in words.items() if size <= most])
         if units and len(visits_of(units)) > 1 and are_whole(units, some):
-            ways.append((units, cache(partial(token_function, units))))
+            ways.append(way_of(units))
     return ways
 
 
@@ -162,13 +157,13 @@ def layouts(builder: DataflowBuilder) -> Iterator[list[list[Way]]]:
 def _can_run(builder: DataflowBuilder, regions: Sequence[Sequence[Way]]) -> bool:
     """Return False if there are too few cycles, or too little room, for one engine with several visits."""
     several = (way for ways in regions for way in ways if len(visits_of(way[0])) > 1)
-    rows = ((way[0], _region(builder, *way).row) for way in several)
+    rows = ((way[0], _region(builder, way).row) for way in several)
     return all(row is not None and _can_hold(builder, units, row.banks, row.parts) for units, row in rows)
 
 
 def _least(builder: DataflowBuilder, ways: Sequence[Way]) -> Region:
     """The region of the way that takes least; of the fewest cycles, if there are too few for any."""
-    regions = [_region(builder, *way) for way in ways]
+    regions = [_region(builder, way) for way in ways]
     fitting = [(region.row, region) for region in regions if region.row is not None]
     if len(fitting) < len(ways):
         return next((region for _, region in fitting), min(regions, key=lambda one: one.needed))
@@ -206,8 +201,8 @@ def _longest(builder: DataflowBuilder, units: Sequence[Unit]) -> list[Unit]:
     return chosen[:longest]
 
 
-def _region(builder: DataflowBuilder, units: tuple[Unit, ...], function: Callable[[], TokenFunction]) -> Region:
-    directives = builder.directives
+def _region(builder: DataflowBuilder, way: Way) -> Region:
+    (units, function, work_on), directives = way, builder.directives
     cycles = max(
         directives.reuse_factor(unit.name) * (1 if directives.parallel else unit.windows)
         for unit in units
@@ -218,7 +213,7 @@ def _region(builder: DataflowBuilder, units: tuple[Unit, ...], function: Callabl
     if len(visits) > 1:
         cycles -= waiting(builder, units)
     rows, gap = _held(builder, units, [*rows_of(units, 1)])
-    works = {row: work_of(units, row) for row in rows}
+    works = {row: work_on(row) for row in rows}
     windows = [*(unit.windows for unit in units), 1]
     biases = bias_words(units, works) if directives.weights_rate is not None else dict.fromkeys(works, 0)
     taken = {row: gap * (numbers + biases[row] + sum(map(mul, windows, work))) for row, work in works.items()}
@@ -226,7 +221,7 @@ def _region(builder: DataflowBuilder, units: tuple[Unit, ...], function: Callabl
     if (not fitting or units[-1].is_single) and gap == len(visits) == 1:  # of which a part has room
         large = directives.part.die.large if directives.part else 0
         banks = _ABREAST * (_PLACES if large else 1)  # so that numbers abreast are not in one row of larger memory
-        works |= {row: work_of(units, row) for row in rows_of(units, _ABREAST) if row.banks >= banks}
+        works |= {row: work_on(row) for row in rows_of(units, _ABREAST) if row.banks >= banks}
         biases |= bias_words(units, works)
         for parts, divided in _in_parts(builder, units):
             come = max(numbers // parts[1], math.prod(divided[0].grid))

@@ -43,7 +43,7 @@ def _units_like(builder: DataflowBuilder, regions: Sequence[Region]) -> list[tup
     """The units that take turns as those of ``regions`` of another program, whatever cycles they need; None without any."""
     for layout in layouts(builder):
         pairs = zip(regions, layout, strict=False)
-        alike = [units for region, ways in pairs for units, _ in ways if len(units) == len(region.units)]
+        alike = [units for region, ways in pairs for units, *_ in ways if len(units) == len(region.units)]
         if len(alike) == len(layout) == len(regions):
             return alike
     return None

@@ -1,9 +1,11 @@
 """Rows of multipliers on which layers could take turns, the layers as each executes them, and the cycles that these take."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from operator import mul
+from typing import TypeAlias
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from bitsmith.dataflow.engine import ENGINE_STAGES, bias_group
 from bitsmith.dataflow.engine_layer import EngineLayer, Grid
 from bitsmith.dataflow.storage import weight_bits
 from bitsmith.ir.types import IntArray, objects, width_of
+from bitsmith.mapping.engine.function import TokenFunction, token_function
 from bitsmith.mapping.engine.units import Unit
 from bitsmith.mapping.folding import divisors
 
@@ -119,3 +122,12 @@ def work_of(units: Sequence[Unit], row: Row) -> tuple[int, ...]:
     after = (1 + layer.lanes // layer.abreast + ENGINE_STAGES + _FUNCTION_STAGES for layer in layers)
     flushes = sum(map(mul, times, after))
     return (*(layer.blocks * layer.passes * layer.steps for layer in layers), flushes)
+
+
+Way: TypeAlias = tuple[tuple[Unit, ...], Callable[[], TokenFunction], Callable[[Row], tuple[int, ...]]]
+"""Units in turn, their function, and their work on a row; both are found once, whatever reuse factors are tried."""
+
+
+def way_of(units: tuple[Unit, ...]) -> Way:
+    """Units in turn, with what they share."""
+    return units, cache(partial(token_function, units)), cache(partial(work_of, units))
