@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitsmith.compiler import compile_network
+from bitsmith.emulate import Emulator
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.activation import ReLU
 from bitsmith.layers.auto import constant_frac, exact_frac
 from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense
@@ -281,3 +283,39 @@ def test_a_note_says_so_and_zeros_do_no_harm() -> None:
         given = network(settings, Dense(as_weights(kernel), None))
         found = few_digits(given, [x])
         assert np.isfinite(found.node("y").layer.weights()["weight"]).all()
+
+
+def chained(scales: Floats, features: Floats, kind: type[Layer], bits: int = 7) -> Network:
+    """Two layers of products, with channels between them, and features, times powers of two."""
+    rng = np.random.default_rng(3)
+    first, bias, second = rng.normal(size=(10, 8)), rng.normal(size=8), rng.normal(size=(8, 3))
+    kernels = [first * scales / features[:, None], second / scales[:, None]]
+    shape: tuple[int, ...] = (10,)
+    if kind is Conv:
+        kernels, shape = [kernel[None, None] for kernel in kernels], (1, 1, 10)
+    settings = Settings(bits=Bits(bits, 16), digit_price=1e-5)
+
+    def layer(kernel: Floats, own: Floats | None) -> Layer:
+        weights, own = as_weights(kernel), None if own is None else as_weights(own)
+        return Conv(weights, own, (1, 1), (1, 1), ((0, 0), (0, 0))) if kind is Conv else Dense(weights, own)
+
+    nodes = (
+        NetworkNode("x", Input(shape)),
+        NetworkNode("h", layer(kernels[0], bias * scales), ("x",), settings=settings),
+        NetworkNode("r", ReLU(), ("h",), settings=settings),
+        NetworkNode("y", layer(kernels[1], None), ("r",), settings=settings),
+    )
+    return Network(nodes, ("x",), ("y",))
+
+
+@pytest.mark.parametrize("kind", [Dense, Conv])
+def test_channels_and_features_of_other_scales_lose_no_more(kind: type[Layer]) -> None:
+    shape = (len(X), *(1, 1) * (kind is Conv), 10)
+    lost, spans = [], np.ldexp(1.0, np.random.default_rng(4).integers(-8, 9, 18))
+    for scales, features in ((np.ones(8), np.ones(10)), (spans[:8], np.ones(10)), (spans[:8], spans[8:])):
+        given, x = chained(scales, features, kind), (X * features).reshape(shape)
+        wanted = given.evaluate([x])["y"].reshape(len(X), -1)
+        compiled = compile_network(given, [x])
+        found = Emulator(compiled.program).run([x])[0].reshape(len(X), -1)
+        lost.append(float(np.mean((found - wanted) ** 2) / wanted.var()))
+    assert max(lost) < 3.0 * lost[0]

@@ -143,6 +143,7 @@ class Conv(_Convolution):
             result = self._loaded_products(lowering, windows)
         else:
             raw, frac = lowering.scaled_constant("weight", self.kernel)
+            frac = frac.reshape(-1, *frac.shape[-2:]) if frac.ndim > 2 else frac
             result = _products(builder, windows, raw.reshape(-1, *raw.shape[-2:]), frac, self.groups)
         if self.bias is not None:
             result = builder.add(result, lowering.trained("bias", self.bias))

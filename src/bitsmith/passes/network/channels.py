@@ -112,7 +112,8 @@ def refine_channels(
     found: dict[str, dict[str, Fracs]] = {}
     for each in needed:
         found.setdefault(each.node, {})[each.variable] = each.least
-    return network.with_nodes([replace(node, fracs=found.get(node.name, {})) for node in network.nodes])
+    nodes = [replace(node, fracs={**node.fracs, **found.get(node.name, {})}) for node in network.nodes]
+    return network.with_nodes(nodes)
 
 
 def _together(candidates: Sequence[_Candidate]) -> list[_Candidate]:
@@ -204,7 +205,7 @@ class _Search:
 
     def _rules_of_trained(self, node: NetworkNode) -> Iterator[Rounded]:
         """The steps of trained tensors by the rule of auto, as far as it decides them."""
-        decided = node.settings.precision.keys() | node.quantizers.keys()
+        decided = node.settings.precision.keys() | node.quantizers.keys() | node.fracs.keys()
         for variable, values in node.layer.weights().items():
             if variable in decided:
                 continue

@@ -6,7 +6,8 @@ outputs, plus the price of its digits, is least. Errors are those beside the flo
 before give, so that these are made up for, too. They count as much as outputs show them
 (:mod:`bitsmith.passes.network.sensitivity`), and the bias takes their mean off. Weights are rounded one after another, the one
 whose operand is strongest first. What is left of the error is taken off those that follow, as E. Frantar et al. (GPTQ, 2023)
-do it. Then each is looked at again beside all others.
+do it. Then each is looked at again beside all others. Rows and columns of unlike scale are like each other for that (as M. Nagel
+et al. equalize layers, 2019), so that their weights have steps of their own: :attr:`NetworkNode.fracs`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy.typing as npt
 
 from bitsmith.base.blas import one_thread
 from bitsmith.base.project import digest
+from bitsmith.ir.types import Fracs
 from bitsmith.layers.auto import constant_frac
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import Network, NetworkNode
@@ -46,6 +48,9 @@ _UNSEEN = 0.1
 _MOMENTS = 1 << 24
 """Most numbers in the moments of columns that are weighted each for itself."""
 
+_ALIKE = 3
+"""Bits by which scales of rows, and those of sums, differ at most where all weights have one step."""
+
 _SWEEPS = 3
 """Times that each weight is looked at again."""
 
@@ -61,7 +66,7 @@ class Known:
 
     content: str = ""
     wanted: dict[str, dict[str, _Wanted | None]] = field(default_factory=dict)
-    rounded: dict[tuple[_Choice, ...], Layer] = field(default_factory=dict)
+    rounded: dict[tuple[_Choice, ...], tuple[Layer, dict[str, Fracs]]] = field(default_factory=dict)
 
 
 def few_digits(network: Network, calibration: Sequence[Floats] | None, known: Known | None = None) -> Network:
@@ -86,7 +91,8 @@ def few_digits(network: Network, calibration: Sequence[Floats] | None, known: Kn
             if decided not in known.rounded:
                 wanted = {each: known.wanted[node.name][each] for each in priced[node.name]}
                 known.rounded[decided] = _rounded(node, operands, wanted)
-            rounded[node.name] = replace(node, layer=known.rounded[decided])
+            layer, fracs = known.rounded[decided]
+            rounded[node.name] = replace(node, layer=layer, fracs={**node.fracs, **fracs})
             return rounded[node.name].layer.reference(operands)
 
         for _ in network.evaluation(few, revised):
@@ -173,6 +179,7 @@ class _Wanted:
 
     products: Floats
     effects: Floats
+    scales: tuple[Floats, Floats]
 
     @classmethod
     def of(
@@ -185,30 +192,65 @@ class _Wanted:
         products, effects = trained.rows @ trained.matrices, sensitivity.at(node.name)
         groups, count, columns = products.shape
         if trained.effects is None:
-            return cls(products, effects.reshape(count, groups, columns).transpose(1, 0, 2))
+            of_sums = effects.reshape(count, groups, columns).transpose(1, 0, 2)
+            return cls(products, of_sums, _scales(trained.rows, of_sums))
         of_columns = trained.effects() @ effects.reshape(-1, effects.shape[-1]).mean(axis=0)
-        return cls(products, np.broadcast_to(of_columns.reshape(groups, 1, columns), products.shape))
+        plain = np.ones(trained.matrices.shape[:2]), np.ones((groups, columns))
+        return cls(products, np.broadcast_to(of_columns.reshape(groups, 1, columns), products.shape), plain)
 
 
-def _rounded(node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str, _Wanted | None]) -> Layer:
-    """The layer of a node with weights of few digits."""
-    layer, bits, fixed = node.layer, node.settings.bits.weight, _stays(node)
+def _scales(rows: Floats, effects: Floats) -> tuple[Floats, Floats]:
+    """Powers of two (groups, n) and (groups, columns) by which ``rows`` and sums are like each other; 1 where they are anyway.
+
+    Scales of rows are their ranges, those of sums are such that errors have the same ``effects``.
+    """
+    exponents = [_exponents(np.ptp(rows, axis=1) ** 2), _exponents(1.0 / effects.mean(axis=1))]
+    alike = max(int(np.ptp(each)) for each in exponents) <= _ALIKE
+    above, below = (np.ldexp(1.0, 0 * each if alike else each) for each in exponents)
+    return above, below
+
+
+def _exponents(squares: Floats) -> npt.NDArray[np.int64]:
+    """The powers of two next to the roots of ``squares``, beside the middle one; 0 for those that are 0 or infinite."""
+    shown = (squares > 0.0) & np.isfinite(squares)
+    roots = np.log2(np.where(shown, squares, 1.0)) / 2.0
+    middle = np.median(roots[shown]) if np.any(shown) else 0.0
+    return np.asarray(np.where(shown, np.rint(roots - middle), 0.0), dtype=np.int64)
+
+
+def _rounded(
+    node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str, _Wanted | None]
+) -> tuple[Layer, dict[str, Fracs]]:
+    """The layer of a node with weights of few digits, and their fractional bits where one step for all would not do."""
+    layer, bits, fixed, fracs = node.layer, node.settings.bits.weight, _stays(node), dict[str, Fracs]()
     for variable, goal in wanted.items():
         products = layer.trained_products(variable, operands)
         if goal is None or products is None:
             continue
         chosen, centered = _evenly(products.rows.shape[1], _ROWS), products.biased and not fixed
-        step = 2.0 ** -constant_frac(products.matrices, bits)
-        integers, shifts = [], []
-        for matrix, rows, sums, effects in zip(
-            products.matrices, products.rows, goal.products, goal.effects, strict=True
+        of_rows, of_columns = goal.scales
+        matrices = products.matrices * of_rows[..., None] / of_columns[:, None]
+        step = 2.0 ** -constant_frac(matrices, bits)
+        revised, shifts = [], []
+        for matrix, rows, sums, effects, above, below in zip(
+            matrices,
+            products.rows / of_rows[:, None],
+            goal.products / of_columns[:, None],
+            goal.effects * of_columns[:, None] ** 2,
+            of_rows,
+            of_columns,
+            strict=True,
         ):
             parts = _parts(chosen, rows, len(operands[0]))
             fit = _Fit.of(matrix / step, rows[chosen] * step, sums[chosen], effects[chosen], parts, centered=centered)
-            integers.append(fit.rounded(bits, node.settings.digit_price))
-            shifts.append(fit.shift(integers[-1]))
-        layer = products.revised(step * np.stack(integers), np.concatenate(shifts))
-    return layer
+            integers = fit.rounded(bits, node.settings.digit_price)
+            revised.append(step * integers * below / above[:, None])
+            shifts.append(fit.shift(integers) * below)
+        layer = products.revised(np.stack(revised), np.concatenate(shifts))
+        if np.any(of_rows != 1.0) or np.any(of_columns != 1.0):
+            steps = products.revised(step * of_columns[:, None] / of_rows[..., None], np.zeros(of_columns.size))
+            fracs[variable] = -np.frexp(steps.weights()[variable])[1] + 1
+    return layer, fracs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
