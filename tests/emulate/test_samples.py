@@ -12,7 +12,8 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import bitsmith
-from bitsmith.emulate.samples import MOST_OF_A_LOADER, Samples, arrays_of
+from bitsmith.emulate.batches import Arrays
+from bitsmith.emulate.samples import MOST_OF_A_LOADER, Samples, arrays_of, labels_apart
 from bitsmith.errors import InputDataError
 
 X = np.random.default_rng(0).normal(0, 3, (200, 5)).astype(np.float32)
@@ -54,6 +55,28 @@ def test_means_the_arrays(held: Callable[[Path], Samples], tmp_path: Path) -> No
 def test_labels_do_not_hide_the_shape_of_inputs(tmp_path: Path) -> None:
     module = torch.nn.Linear(5, 2)
     assert bitsmith.convert(module, tmp_path, calibration=(X, LABELS)).predict(X[:3]).shape == (3, 2)
+
+
+def test_values_of_several_outputs_do_not_hide_it_either(tmp_path: Path) -> None:
+    module, values = torch.nn.Linear(5, 2), X[:, 0]
+    for labels in (values, (LABELS, values), [X, values]):
+        assert bitsmith.convert(module, tmp_path, calibration=(X, labels)).predict(X[:3]).shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    "data", [(X, 2 * X, LABELS), ((X, 2 * X), LABELS), ([X, 2 * X], LABELS), ({"a": X, "b": 2 * X}, LABELS)]
+)
+def test_inputs_may_be_together_beside_labels(data: Arrays) -> None:
+    inputs, labels = labels_apart(data, 2, 1)
+    parts = [*inputs.values()] if isinstance(inputs, dict) else inputs
+    assert [np.array_equal(part, wanted) for part, wanted in zip(parts, (X, 2 * X), strict=True)] == [True, True]
+    assert labels is not None
+    assert np.array_equal(labels[0], LABELS)
+
+
+@pytest.mark.parametrize("data", [(X, 2 * X), [X, 2 * X], (X.tolist(), X.tolist())])
+def test_two_inputs_alone_have_no_labels(data: Arrays) -> None:
+    assert labels_apart(data, 2, 1) == (data, None)
 
 
 def test_several_inputs_and_their_labels(tmp_path: Path) -> None:

@@ -139,13 +139,14 @@ class _Read:
         reading = ReadOptions(weights=weights, **among(ReadingOptions, options))
         reading = replace(reading, input_shape=shape) if reading.input_shape is None else reading
         if data is not None and reading.input_shape is None:
-            needed = framework.shapeless is not None and framework.shapeless.is_one(model)
+            shapeless = framework.shapeless is not None and framework.shapeless.is_one(model)
+            needed = shapeless and reading.example is None
             try:
                 reading = replace(reading, seen=shapes_of(without_labels(data)))
             except InputDataError:
                 if needed:
                     raise  # of other models data are checked when inputs are known
-            if needed and isinstance(data, Mapping) and reading.example is None:
+            if needed and isinstance(data, Mapping):
                 names = ", ".join(map(repr, data))
                 remedy = "give input_shape, or an array for each input, in order: calibration=[x]"
                 raise InputDataError(f"arrays {names} for a model whose inputs have no names yet", remedy=remedy)

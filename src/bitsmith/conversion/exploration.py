@@ -20,8 +20,8 @@ from bitsmith.config.model import loaded
 from bitsmith.config.resolving import ConfigLike
 from bitsmith.conversion.conversion import Conversion
 from bitsmith.devices.family import Part
-from bitsmith.emulate.batches import Arrays, float_batches
-from bitsmith.emulate.samples import Samples, arrays_of
+from bitsmith.emulate.batches import float_batches
+from bitsmith.emulate.samples import Samples, arrays_of, labels_apart
 from bitsmith.errors import CapacityError, ConfigError, InputDataError, UnsupportedError
 from bitsmith.errors.remedies import OPEN, given, in_python, remedy
 from bitsmith.estimate.needs import needs, packed_luts
@@ -427,20 +427,10 @@ def test_data(network: Network, data: Samples) -> tuple[list[Floats], list[npt.N
         InputDataError: data that do not fit the model, or another number of labels.
     """
     shapes = network.input_shapes()
-    arrays, labels = _apart(arrays_of(data), len(shapes), len(network.outputs))
+    arrays, labels = labels_apart(arrays_of(data), len(shapes), len(network.outputs))
     batches = float_batches(shapes, arrays)
     count = len(batches[0])
     if labels is not None and any(each.shape[:1] != (count,) for each in labels):
         numbers = " and ".join(map(str, sorted({each.shape[0] if each.ndim else 0 for each in labels})))
         raise InputDataError(f"{numbers} labels for {count} samples", where="test data", accepted="as many")
     return batches, labels
-
-
-def _apart(data: Arrays, inputs: int, outputs: int) -> tuple[Arrays, list[npt.NDArray[np.generic]] | None]:
-    """Inputs, and labels if there are some: ``(x, y)``, or of several outputs ``(x, (y1, y2))`` or ``(x, y1, y2)``."""
-    if not isinstance(data, tuple) or len(data) <= inputs:
-        return data, None
-    first, last = data[:inputs], data[inputs:]
-    if len(last) == 1 and isinstance(last[0], tuple | list) and outputs > 1:
-        last = tuple(last[0])
-    return (first if inputs > 1 else first[0]), [np.asarray(labels) for labels in last]

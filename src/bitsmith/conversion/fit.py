@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -164,7 +164,8 @@ def fitted(
     search.check()
     conversion = _on(conversion, goal)
     data = arrays_of(data)
-    network = replace(conversion, arguments={"calibration": data, **_given(conversion)}).network()
+    inputs: Any = data[0] if isinstance(data, tuple) and len(data) == 2 else data  # which show shapes
+    network = replace(conversion, arguments={"calibration": inputs, **_given(conversion)}).network()
     fitting, held = _parts(network, data, goal, search)
     calibrated = "calibration" in _given(conversion)
     arguments: Arguments = {"calibration": list(fitting.inputs), **_given(conversion)}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.emulate.batches import Arrays, as_array, read_arrays
 from bitsmith.errors import InputDataError
@@ -54,12 +55,34 @@ def arrays_of(data: Samples) -> Arrays:
 def without_labels(arrays: Samples, inputs: int | None = None) -> Arrays:
     """Return the arrays of ``inputs`` of a model; labels that come after them are left out.
 
-    Where the number of inputs is not known, a last array of one integer per sample is one of labels.
+    Where the number of inputs is not known, a last array of one number per sample is one of labels, and so are several together.
     """
-    if not isinstance(arrays, tuple) or len(arrays) < 2 or not all(hasattr(part, "shape") for part in arrays):
+    if not isinstance(arrays, tuple) or len(arrays) < 2:
         return arrays  # type: ignore[return-value]  # as above
-    last = as_array(arrays[-1])
-    labels = last.ndim == 1 and last.dtype.kind in "iub" if inputs is None else len(arrays) == inputs + 1
+    *first, last = arrays
+    together = last if isinstance(last, tuple | list) else (last,)
+    if not all(hasattr(part, "shape") for part in (*first, *together)):
+        return arrays
+    labels = together is last or as_array(last).ndim == 1 if inputs is None else len(arrays) == inputs + 1
     if not labels:
         return arrays
     return arrays[:-1] if len(arrays) > 2 else arrays[0]
+
+
+def labels_apart(data: Arrays, inputs: int, outputs: int) -> tuple[Arrays, list[npt.NDArray[np.generic]] | None]:
+    """Inputs, and labels if there are some: ``(x, y)``, or of several outputs ``(x, (y1, y2))`` or ``(x, y1, y2)``.
+
+    Several inputs may be together, too: ``((x1, x2), y)``, or a dictionary of them.
+    """
+    if not isinstance(data, tuple) or len(data) <= (count := 1 if _are_together(data[0], inputs) else inputs):
+        return data, None
+    first, last = data[:count], data[count:]
+    if len(last) == 1 and isinstance(last[0], tuple | list) and outputs > 1:
+        last = tuple(last[0])
+    return (first if count > 1 else first[0]), [np.asarray(labels) for labels in last]
+
+
+def _are_together(first: object, inputs: int) -> bool:
+    """Return True if the first of some data has several inputs."""
+    several = isinstance(first, tuple | list) and len(first) == inputs and all(hasattr(x, "shape") for x in first)
+    return inputs > 1 and (several or isinstance(first, Mapping))
