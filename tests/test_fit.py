@@ -158,7 +158,6 @@ def test_what_the_configuration_says_of_layers_stays(model: Path, data: tuple[Fl
 @pytest.mark.slow
 @pytest.mark.ci
 def test_a_quantized_model_keeps_its_types() -> None:
-    x = np.random.default_rng(0).uniform(-1, 1, (40, 8))
     shape = next(iter(bitsmith.convert(_QUANTIZED, check=False).network.input_shapes().values()))
     x = np.random.default_rng(0).uniform(-1, 1, (40, *shape))
     kept = bitsmith.fit(_QUANTIZED, x, Goal(loss=0.5), check=False)
@@ -195,12 +194,14 @@ def test_bounds_of_area_and_speed_that_nothing_meets_say_what_each_alone_would_h
     model: Path, data: tuple[Floats, Labels]
 ) -> None:
     none = bitsmith.fit(model, data, Goal(loss=0.3, latency=1, part=PART), tries=1)
-    least = min(each.figures["latency"] for each in none.points if each.excess <= 0)
-    assert none.chosen is None and f"it takes latency={least} instead of 1, with all other bounds" in none.verdict
+    least = f"latency={min(each.figures['latency'] for each in none.points if each.excess <= 0)} instead of 1"
+    assert none.chosen is None and f"it takes {least}, with all other bounds" in none.verdict
     with pytest.raises(CapacityError, match="instead of 1"):
         none.best()
     both = bitsmith.fit(model, data, Goal(limit=0.9999, metric="accuracy", latency=1, part=PART), tries=1)
     assert both.chosen is None and "no bound alone is in the way" in both.verdict
+    two = bitsmith.fit(model, data, Goal(loss=0.3, latency=1, lut=1, part=PART), tries=1).verdict
+    assert re.search(r"the nearest circuit has latency=\d+ instead of 1 and lut=[\d,]+ instead of 1\.", two)
 
 
 def test_a_bound_of_the_interval_is_used_for_reuse_factors(model: Path, data: tuple[Floats, Labels]) -> None:

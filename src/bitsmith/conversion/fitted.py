@@ -136,19 +136,24 @@ class Fitted(Exploration):
     def _tight(self) -> str:
         """The bounds, each of which alone would have to be relaxed, and to what."""
         ways = " or ".join(self._relaxations())
-        none = "no bound alone is in the way; relax several, or take a larger part."
-        return f"it takes {ways}, with all other bounds as they are." if ways else none
+        return f"it takes {ways}, with all other bounds as they are." if ways else self._several
+
+    @property
+    def _several(self) -> str:
+        """The bounds that the circuit exceeds which exceeds fewest."""
+        able = [each for each in self.points if each.excess <= 0] or self.points
+        near = min(able, key=lambda each: len(beyond(each, self.limits)))
+        exceeded = sorted(beyond(near, self.limits) - {"part"})
+        takes = [self._instead(name, near.figures[name]) for name in exceeded]
+        instead = f"; the nearest circuit has {' and '.join(takes)}" if takes else ""
+        return f"no bound alone is in the way{instead}. Relax several, or take a larger part."
 
     def _relaxations(self) -> Iterator[str]:
         """For each bound what the best circuit has that meets all others."""
         for name in self.limits:
             able = [each for each in self.points if each.excess <= 0 and beyond(each, self.limits) == {name}]
             if able:
-                least = min(each.figures[name] for each in able)
-                if name == "clock_ps":
-                    yield f"fmax={1e6 / least:.4g} instead of {self.goal.fmax}"
-                else:
-                    yield f"{name}={least:,} instead of {self.limits[name]:,}"
+                yield self._instead(name, min(each.figures[name] for each in able))
         able = [each for each in self.points if each.excess > 0 and not beyond(each, self.limits)]
         if able:
             near = min(able, key=lambda each: each.excess)
@@ -160,6 +165,12 @@ class Fitted(Exploration):
             small = min(able, key=lambda each: crowding(each.size, self.part))
             lacking = filter(None, (need.beyond for need in needs(small.size, self.part)))
             yield f"a part with {' and '.join(lacking)} for the smallest circuit ({small.layout or small.text})"
+
+    def _instead(self, name: str, least: int) -> str:
+        """A figure beside its bound."""
+        if name == "clock_ps":
+            return f"fmax={1e6 / least:.4g} instead of {self.goal.fmax}"
+        return f"{name}={least:,} instead of {self.limits[name]:,}"
 
     def document(self) -> dict[str, object]:
         """The fit as plain values."""
