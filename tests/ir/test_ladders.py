@@ -11,7 +11,7 @@ import pytest
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ProgramError
 from bitsmith.ir.builder import ProgramBuilder
-from bitsmith.ir.ladders import Ladder, kept_codes, stairs
+from bitsmith.ir.ladders import Ladder, finer_by, kept_codes, stairs
 from bitsmith.ir.rounding import rounded_exactly
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
@@ -140,3 +140,13 @@ def test_a_threshold_is_near_numbers_around_it() -> None:
         low = np.array([threshold - 0.01, threshold, threshold - 0.01, threshold + 0.001])
         near = ladder.near(low, low + 0.005 * np.array([4, 0, 1, 9]))
         np.testing.assert_array_equal(near, [True, True, False, False])
+
+
+def test_finer_steps_lie_between_thresholds_of_two_ladders() -> None:
+    """Two quantizers, as of random networks: -9 steps of one are 0.0002 from half a step of the other."""
+    ladders = _ladder(Rounding.TRN_ZERO, 0.0185, -2.0, -15.0, 15.0), _ladder(Rounding.RND_CONV, -1 / 3, 0.0, 0.0, 63.0)
+    x = np.array([-0.16650064, -0.16659, -0.1666666])
+    for frac, right in ((10, False), (10 + finer_by(ladders, 10, 32.0), True)):
+        reals = np.ldexp(kept_codes(ladders, np.asarray(frac), x, np.rint(np.ldexp(x, frac))), -frac)
+        assert all(np.array_equal(each.codes(reals), each.codes(x)) for each in ladders) is right
+    assert finer_by(ladders, 20, 32.0) == 0

@@ -91,6 +91,19 @@ def test_quantize_linear(kind: str, along: str) -> None:
         np.testing.assert_array_equal(bitsmith.convert(made, check=False).predict(x), wanted)
 
 
+def test_steps_of_an_input_lie_between_thresholds_of_its_quantizers() -> None:
+    """These are 0.0002 apart at -1/6, less than the usual steps of 16 bits."""
+    m, domain = Model(1), "qonnx.custom_op.general"
+    steps, bits = [m.const(each) for each in (0.0185, 1 / 3)], [m.const(each) for each in (5.0, 6.0)]
+    flags = {"signed": 1, "narrow": 1, "rounding_mode": "DOWN"}
+    codes = m.node("Quant", "x", steps[0], m.const(-2.0), bits[0], domain=domain, **flags)
+    flags = {"signed": 0, "narrow": 0, "rounding_mode": "ROUND"}
+    others = m.node("Quant", m.node("Neg", "x"), steps[1], m.const(0.0), bits[1], domain=domain, **flags)
+    m.out(m.node("Concat", codes, others, axis=1))
+    x = np.array([[-0.16650064], [-0.16659], [-0.1666666]], np.float32)
+    np.testing.assert_array_equal(bitsmith.convert(m.made(), check=False).predict(x), ours(m.made(), x))
+
+
 @pytest.mark.parametrize("axis", [0, 2])
 def test_samples_along_another_axis(axis: int) -> None:
     m = Model(2, 3)

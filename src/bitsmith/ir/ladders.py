@@ -29,6 +29,12 @@ _SLACK = 2.0**-40
 _MOST, _FAR = 2.0**100, 2.0**300
 """Beyond all thresholds, though singles reach farther; the end of a ladder that has none."""
 
+_TOLD_APART = 2.0**-21
+"""Share of a threshold by which another one differs that numbers in single precision lie between."""
+
+_FINER_BITS, _MOST_THRESHOLDS, _UNLIKE = 8, 1 << 12, 1 << 8
+"""Bits by which steps may become finer for ladders; thresholds of a ladder, and unlike elements, of which all are looked at."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ladder:
@@ -161,6 +167,34 @@ def stairs(thresholds: Reals, *, above: bool) -> tuple[Ladder, ...]:
             Ladder(Rounding.TRN, scale, sign, np.where(there, -sign * first, 0.0), np.zeros(()), least, most)
         )
     return tuple(ladders)
+
+
+def finer_by(ladders: Sequence[Ladder], frac: int, reach: float) -> int:
+    """The bits beyond ``frac`` with which steps lie between any two thresholds that are within ``reach`` of 0, up to a bound.
+
+    Thresholds that single precision hardly tells apart do not count, nor do elements beyond the first ones that are unlike.
+    """
+    shape = np.broadcast_shapes(*(part.shape for each in ladders for part in each.arrays))
+    columns = np.array([np.broadcast_to(part, shape).ravel() for each in ladders for part in each.arrays])
+    gap = math.inf
+    for column in np.unique(columns, axis=1).T[:_UNLIKE]:
+        parts = zip(ladders, column.reshape(len(ladders), -1), strict=True)
+        at = np.sort(np.concatenate([_thresholds(ladder.rounding, numbers, reach) for ladder, numbers in parts]))
+        gaps = np.diff(at)
+        gap = min(gap, float(gaps[gaps > _TOLD_APART * abs(at[1:])].min(initial=math.inf)))
+    return 0 if gap == math.inf else min(max(1 - math.floor(math.log2(gap)) - frac, 0), _FINER_BITS)
+
+
+def _thresholds(rounding: Rounding, numbers: Reals, reach: float) -> Reals:
+    """Return where codes change within ``reach`` of 0, on the ladder of such ``numbers``; two of them if there are very many."""
+    scale, units, shift, offset, least, most = map(float, numbers)
+    half = 0.0 if rounding in (Rounding.TRN, Rounding.TRN_ZERO) else 0.5
+    ends = [(end * units + shift) / scale + offset - half for end in (-reach, reach)]
+    first, last = max(min(ends), least + (half == 0.0)), min(max(ends), most - (half != 0.0))
+    if last - first > _MOST_THRESHOLDS:
+        last = first + 1.0
+    at = np.arange(math.ceil(first), math.floor(last) + 1) + half
+    return np.asarray(((at - offset) * scale - shift) / units)
 
 
 def kept_codes(ladders: Sequence[Ladder], frac: Fracs, x: Reals, raw: Reals) -> Reals:

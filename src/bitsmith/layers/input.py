@@ -10,7 +10,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir import ops
 from bitsmith.ir.builder import Value
-from bitsmith.ir.ladders import Ladder
+from bitsmith.ir.ladders import Ladder, finer_by
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, width_of
 from bitsmith.layers.axis_order import Order, ordered
 from bitsmith.layers.example import Example, quarters
@@ -177,7 +177,15 @@ class Input(Layer):
             elif self.integer and seen.limits and seen.frac is None:
                 # Integers are never rounded, however large.
                 formats = (_integers(math.floor(seen.lo), math.ceil(seen.hi)),)
+            elif ladders and not self.integer and seen.frac is None:
+                formats = tuple(_finer(fmt, ladders) for fmt in formats)
         return lowering.builder.input(lowering.name, self.shape, *formats, ladders=ladders)
+
+
+def _finer(fmt: FixedFormat, ladders: Sequence[Ladder]) -> FixedFormat:
+    """The format with steps between all thresholds of several quantizers, so that neighboring steps have all of their codes."""
+    more = finer_by(ladders, fmt.frac, math.ldexp(1.0, fmt.integer))
+    return replace(fmt, width=fmt.width + more, frac=fmt.frac + more)
 
 
 def _quantized(lowering: Lowering, shape: Shape, quantizer: Quantizer, ladders: tuple[Ladder, ...]) -> Value:
