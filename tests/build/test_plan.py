@@ -150,6 +150,8 @@ def test_sources_follow_from_the_compiled_solver(name: str, tmp_path: Path, monk
     assert len({without, compiled, stages._package.__wrapped__()}) == 3
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_boards_of_one_part_have_circuits_of_their_own(tmp_path: Path) -> None:
     models = [three_layer(tmp_path / name, board=name)[0] for name in ("pynq-z2", "arty-z7-20")]
     assert len({model.plan(synth=False).sources.digest for model in models}) == 2
@@ -285,6 +287,8 @@ def test_makefile_runs_cpp_with_other_weights(tmp_path: Path) -> None:
     assert first != others
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_what_is_written_names_no_place_of_this_machine(tmp_path: Path) -> None:
     """With the tools of this machine, some of them of pip; all tools are stand-ins in `test_plan_goldens`."""
     for backend in ("rtl", "vitis"):

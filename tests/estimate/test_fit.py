@@ -171,6 +171,8 @@ def test_a_pace_is_about_the_least_interval_with_room(tmp_path: Path) -> None:
     assert others == [paces, paces]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_first_layout_with_room_is_found_however_blocks_rise_and_fall(tmp_path: Path) -> None:
     """Against all intervals, of two convolutions with multipliers of blocks and of look-up tables."""
     network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Conv2d(3, 4, 3))

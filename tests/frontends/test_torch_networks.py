@@ -222,7 +222,7 @@ LONG = {"attentions", "turned", "frames", "recurrences"}
 """Models whose fixed-point programs take seconds to make."""
 
 
-@few("name", MODELS, fast=2, judged=True)
+@few("name", MODELS, fast=1, judged=True)
 def test_models_are_torch_own(name: str) -> None:
     module, shapes = MODELS[name]
     network = assert_same(randomised(module), *shapes)

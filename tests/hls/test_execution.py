@@ -108,6 +108,8 @@ def test_random_networks(tmp_path: Path, dialect: Dialect) -> None:
     assert_equal_to_emulator(networks(range(8)), dialect, tmp_path)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @EACH_FAMILY
 def test_casts(tmp_path: Path, dialect: Dialect) -> None:
     assert_equal_to_emulator({"casts": all_casts()}, dialect, tmp_path, samples=40)

@@ -98,6 +98,8 @@ def cnns() -> tuple[dict[str, Program], dict[str, Directives]]:
     return dict.fromkeys(cases, cnn()), cases
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @COMPILED_DIALECT
 def test_random_programs(tmp_path: Path, dialect: Dialect) -> None:
     cases = programs(FEW)

@@ -215,6 +215,8 @@ def test_what_depends_on_a_stage_runs_again_with_it(fakes: FakeTools, model: bit
     assert stages(again) == {"vitis": True, "synth": False, "cosim": False, "export": False}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_new_inputs_are_simulated_again(fakes: FakeTools, model: bitsmith.Model, tmp_path: Path) -> None:
     model.build(csim=False, cosim=True)
     _, inputs = three_layer(tmp_path / "other")
