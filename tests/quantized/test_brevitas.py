@@ -90,6 +90,19 @@ def test_functions_of_too_many_steps_are_computed_before_their_quantizer(name: s
     np.testing.assert_allclose(found, want, rtol=0.0, atol=1.01 * step)
 
 
+@pytest.mark.parametrize("scale", [0.973, 0.7])
+def test_levels_of_functions_are_multiples_of_the_scale(scale: float) -> None:
+    """A quantizer of steps twice as large rounds halves, which levels in single precision would be next to."""
+    first = qnn.QuantTanh(bit_width=5, scaling_impl_type="const", scaling_init=scale)
+    step = float(first.act_quant.scale())
+    second = qnn.QuantIdentity(bit_width=4, scaling_impl_type="const", scaling_init=2.0 * 8.0 * step)
+    net = torch.nn.Sequential(first, second).eval()
+    x = np.linspace(-2.0, 2.0, 400, dtype=np.float32).reshape(100, 4)
+    with torch.no_grad():
+        want = net(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(bitsmith.convert(net, input_shape=(4,)).predict(x), want, rtol=0.0, atol=1e-6)
+
+
 def test_scales_that_depend_on_the_data_are_refused() -> None:
     module = qnn.QuantIdentity(bit_width=4)
     module.act_quant.fused_activation_quant_proxy.tensor_quant.scaling_impl = _Greatest()

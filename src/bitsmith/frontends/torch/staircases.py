@@ -44,7 +44,7 @@ def _quantize(
 
 def _staircase(x: torch.Tensor, thresholds: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
     places = torch.sum(x.unsqueeze(-1) >= thresholds, -1, keepdim=True)
-    return torch.take_along_dim(levels.expand(*x.shape, levels.shape[-1]), places, -1).squeeze(-1)
+    return torch.take_along_dim(levels.expand(*x.shape, levels.shape[-1]), places, -1).squeeze(-1).to(x.dtype)
 
 
 for _schema, _function in (
@@ -113,10 +113,21 @@ def staircase(function: Function, scale: torch.Tensor) -> Function | None:
         ):
             return None
         steps = torch.stack(levels, -1).reshape(count, *values.shape[1:])
-        thresholds, steps = (each.movedim(0, -1)[None] for each in (_first_at(function, steps[1:]), steps))
+        thresholds, steps = (
+            each.movedim(0, -1)[None] for each in (_first_at(function, steps[1:]), _multiples(steps, scale))
+        )
         if torch.equal(torch.ops.bitsmith.staircase(points, thresholds, steps), values):
             return lambda x: torch.ops.bitsmith.staircase(x, thresholds, steps)
     return None
+
+
+def _multiples(levels: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """The multiples of ``scale`` that single precision rounded to ``levels``; these if they are no such multiples.
+
+    What quantizes them again sees halves of its steps where they are, not next to them.
+    """
+    codes = torch.round(levels / scale)
+    return codes.double() * scale.double() if torch.equal(codes * scale, levels) else levels
 
 
 def _everywhere(scale: torch.Tensor) -> torch.Tensor:
