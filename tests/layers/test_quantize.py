@@ -286,6 +286,23 @@ def test_formats_that_quantizers_are() -> None:
     assert Quantizer.fixed([1, 1], [2, 3], [5, 4], Rounding.RND, Overflow.WRAP).format is None
 
 
+@pytest.mark.parametrize("rounding", Rounding)
+@pytest.mark.parametrize("overflow", [Overflow.SAT, Overflow.SAT_SYM])
+@pytest.mark.parametrize("ends", [(0.0, np.inf), (-np.inf, 0.5), (-1.3, 2.1), (5.0, 9.0), (-0.05, 0.05)])
+def test_quantizers_within_bounds_clip_to_them(
+    rounding: Rounding, overflow: Overflow, ends: tuple[float, float]
+) -> None:
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(0.0, 3.0, 500), rng.integers(-60, 60, 500) / 20.0])
+    for scale in (0.1, -0.3, 0.25):
+        for offset in (0.0, 3.0, -0.5):
+            quantizer = Quantizer.uniform(scale, -8, 7, rounding, overflow, offset=offset)
+            within = quantizer.within(*ends)
+            assert within is not None
+            np.testing.assert_array_equal(within.codes(x), quantizer.codes(np.clip(x, *ends)))
+    assert Quantizer.uniform(0.5, -8, 7, rounding, Overflow.WRAP).within(*ends) is None
+
+
 def test_values_on_the_grid_are_known() -> None:
     grid = Quantizer.uniform(np.float32(0.1), -2, 1)
     assert grid.holds(grid.applied(np.linspace(-1, 1, 9)))

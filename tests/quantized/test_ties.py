@@ -177,6 +177,32 @@ def test_only_quotients_that_single_precision_makes_ties_differ(operator: str, s
     assert np.abs(apart).max() == 1 and (apart != 0).mean() < 0.03
 
 
+@pytest.mark.parametrize("clip", [None, (-1.3, 2.1), (0.0, 1.7)])
+@pytest.mark.parametrize("channels", [False, True])
+def test_numbers_beside_ties_pass_factors_and_clips_as_they_are(
+    clip: tuple[float, float] | None, channels: bool
+) -> None:
+    """What falls twice rises, and whichever codes a clip leaves are a quantizer's own: nothing is rounded before it."""
+    first, scale, offset = np.float32([-1.5, -0.3, 0.7]), np.float32(0.037), np.float32(0.25)
+    second = np.float32([0.3, -0.7, -1.1] if channels else [-0.3])
+    m = Model(3)
+    y = m.node("Mul", m.node("Add", m.node("Mul", "x", m.const(first)), m.const(offset)), m.const(second))
+    y = y if clip is None else m.node("Clip", y, *map(m.const, clip))
+    m.out(m.qdq(y, scale, 3, S8))
+    rng = np.random.default_rng(4)
+    halves = (rng.integers(-90, 90, (4000, 3)) + 0.5) * scale * (1.0 + rng.choice([-1.0, 1.0], (4000, 3)) * 2.0**-14)
+    x = np.float32((halves / second - offset) / first)
+
+    def code(value: float, one: float, other: float) -> float:
+        exact = (Fraction(value) * Fraction(one) + Fraction(float(offset))) * Fraction(other)
+        for end, within in () if clip is None else zip(np.float32(clip).tolist(), (max, min), strict=True):
+            exact = within(exact, Fraction(end))
+        return min(max(round(exact / Fraction(float(scale))), -131), 124) * float(scale)
+
+    wanted = np.vectorize(code)(x.astype(np.float64), first.astype(np.float64), second.astype(np.float64))
+    np.testing.assert_array_equal(bitsmith.convert(m.made(), check=False).predict(x), wanted)
+
+
 def product(m: Model, operator: str, x: tuple[str, ...], result: tuple[str, str]) -> str:
     """An operator on codes, most of whose results are halves."""
     other = (m.codes(4, 8, 4, dtype=U8), *m.grid(0.5, 7))

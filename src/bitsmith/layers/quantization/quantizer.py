@@ -40,6 +40,7 @@ _numerator = np.frompyfunc(lambda value: value.numerator, 1, 1)
 _denominator = np.frompyfunc(lambda value: value.denominator, 1, 1)
 _power = np.frompyfunc(lambda frac: Fraction(2) ** -int(frac), 1, 1)
 _width = np.frompyfunc(width_of, 2, 1)
+_integer = np.frompyfunc(int, 1, 1)
 _lcm = np.frompyfunc(math.lcm, 2, 1)
 _exact_code = np.frompyfunc(
     lambda value, scale, offset, rounding: rounded_exactly(Fraction(value) / scale + offset, rounding), 4, 1
@@ -165,7 +166,7 @@ class Quantizer:
         _check_size(max(map(np.size, (keep_negative, integer, frac))))
         k, i, f = np.broadcast_arrays(objects(keep_negative), objects(integer), objects(frac))
         size = np.asarray(_power(np.minimum(-(i + f), 0)), dtype=np.object_)  # 2**(i + f), and 1 where that has no bits
-        size = objects(np.frompyfunc(int, 1, 1)(size))
+        size = objects(_integer(size))
         empty = k + i + f <= 0
         lo, hi = np.where(empty, 0, -k * size), np.where(empty, 0, size - 1)
         return Quantizer.uniform(_power(f), lo, hi, rounding, overflow)
@@ -245,23 +246,14 @@ class Quantizer:
         scale, units, shifted = map(as_floats, parts)
         return Ladder(self.rounding, scale, units, shifted, as_floats(rest), least, most)
 
-    def saturates_within(self, low: float, high: float) -> bool:
-        """Return True if clipping to ``low..high`` first changes nothing."""
-        saturates = self.overflow in (Overflow.SAT, Overflow.SAT_SYM) and not bool(np.any(self.offset != 0))
-        ends = as_floats(self.lo * self.scale), as_floats(self.hi * self.scale)
-        return saturates and bool(np.all(self.scale > 0)) and bool(np.all(ends[0] >= low) and np.all(ends[1] <= high))
-
-    def above_zero(self) -> Quantizer | None:
-        """The same for operands from 0 on, which itself makes 0 of those below; None if it cannot."""
-        if self.overflow is not Overflow.SAT:
+    def within(self, low: float, high: float) -> Quantizer | None:
+        """The same for operands from ``low`` to ``high``, which itself takes others for the nearer one; None if it cannot."""
+        if self.overflow not in (Overflow.SAT, Overflow.SAT_SYM):
             return None
-        zero = objects(self.codes(np.zeros(self.shape)).astype(np.int64))
-        rises = self.scale > 0
-        lo, hi = (
-            np.where(rises, np.maximum(self.lo, zero), self.lo),
-            np.where(rises, self.hi, np.minimum(self.hi, zero)),
-        )
-        return replace(self, lo=lo, hi=hi)
+        with np.errstate(invalid="ignore"):  # of infinite ends
+            ends = [objects(_integer(self.codes(np.full(self.shape, end)))) for end in (low, high)]
+        lo, hi = np.maximum(np.minimum(*ends), self.lo), np.minimum(np.maximum(*ends), self.hi)
+        return replace(self, lo=lo, hi=hi, overflow=Overflow.SAT)
 
     @property
     def keeps_scale(self) -> bool:

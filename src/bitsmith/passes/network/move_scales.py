@@ -41,9 +41,6 @@ _CLOSE = 2.0**-20
 """Distance of the quotient of a bias and its scale from an integer, if it is one: scales are rounded to single precision."""
 
 
-_FROM_ZERO = 0.0, math.inf
-
-
 def move_scales(network: Network) -> Network:
     """``network`` with scales and offsets moved to the next quantizers."""
     return _Moving(network).moved() if is_quantized(network) else network
@@ -235,7 +232,7 @@ class _Moving:
         bounds = _clipping(node.layer)
         if bounds is not None:
             return self._clips_anyway(node, bounds)
-        if isinstance(node.layer, BatchNormalization) and (node.quantizers or bool(np.any(node.layer.scale <= 0))):
+        if isinstance(node.layer, BatchNormalization) and (node.quantizers or bool(np.any(node.layer.scale == 0))):
             return False
         if node.layer.traits.elements is Elements.EXTREME and len(node.inputs) == 1:
             shape = self._shapes[node.inputs[0]]
@@ -245,7 +242,7 @@ class _Moving:
         return passes and len(node.inputs) == 1 and self._ends_in_quantizers(node.name)
 
     def _clips_anyway(self, node: NetworkNode, bounds: tuple[float, float]) -> bool:
-        """Return True if only quantizers read ``node``, and these saturate to no more than ``bounds``, or can at 0."""
+        """Return True if only quantizers read ``node``, and these can saturate to ``bounds``."""
         readers = self._network.consumers(node.name)
         return (
             node.name not in self._network.outputs
@@ -254,19 +251,16 @@ class _Moving:
             and all(
                 isinstance(reader.layer, Quantize)
                 and not reader.settings.precision
-                and (
-                    reader.layer.quantizer.saturates_within(*bounds)
-                    or (bounds == _FROM_ZERO and reader.layer.quantizer.above_zero() is not None)
-                )
+                and reader.layer.quantizer.within(*bounds) is not None
                 for reader in readers
             )
         )
 
     def _clipping_itself(self, node: NetworkNode, layer: Quantize) -> Quantize:
-        """The quantizer after a ReLU as one that needs none."""
-        if _clipping(self._network.node(node.inputs[0]).layer) != _FROM_ZERO:
-            return layer
-        return Quantize(layer.quantizer.above_zero() or layer.quantizer)
+        """The quantizer after a layer that clips as one that needs none."""
+        bounds = _clipping(self._network.node(node.inputs[0]).layer)
+        within = layer.quantizer.within(*bounds) if bounds is not None else None
+        return layer if within is None else Quantize(within)
 
 
 def _clipping(layer: Layer) -> tuple[float, float] | None:

@@ -5,6 +5,7 @@ After: ``Quantize(codes * 69 + codes * 256)``, which gives the same for all code
 :mod:`bitsmith.layers.quantization.weighted_sum`). The sum itself stays for traces; nothing in the circuit reads it.
 """
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 
@@ -57,7 +58,7 @@ def _found(network: Network, node: NetworkNode) -> tuple[Quantizer, tuple[str, s
     if not isinstance(node.layer, Quantize) or node.settings.precision:
         return None
     quantizer, total = node.layer.quantizer, network.node(node.inputs[0])
-    above = quantizer.above_zero()
+    above = quantizer.within(0.0, math.inf)
     match total.layer:
         case ReLU(max_value=None, negative_slope=0.0, threshold=0.0) if (
             above is not None and not total.settings.precision
