@@ -203,6 +203,27 @@ def test_numbers_beside_ties_pass_factors_and_clips_as_they_are(
     np.testing.assert_array_equal(bitsmith.convert(m.made(), check=False).predict(x), wanted)
 
 
+def test_numbers_that_no_step_keeps_all_codes_of_are_told() -> None:
+    """A tenth of single precision is on a step that one quantizer begins at, and another one ends at."""
+    m, flags = Model(2), {"signed": 1, "narrow": 0}
+    grid = m.const(0.1), m.const(0.0), m.const(5.0)
+    modes = [
+        m.node("Quant", "x", *grid, domain="qonnx.custom_op.general", rounding_mode=mode, **flags)
+        for mode in ("FLOOR", "CEIL")
+    ]
+    m.out(m.node("Concat", *modes, axis=1))
+    converted = bitsmith.convert(m.made(), check=False)
+    x = np.random.default_rng(0).normal(size=(2000, 2)).astype(np.float32)
+    x[7] = np.float32(0.1)
+    with pytest.warns(
+        bitsmith.FidelityWarning, match="steps of input 'x' .* are coarse .* give .*input 'x' a precision"
+    ):
+        converted.predict(x)
+    config = {"LayerType": {"Input": {"Precision": {"result": "fixed<34,4>"}}}}
+    wanted = np.float32(0.1).astype(np.float64)
+    np.testing.assert_array_equal(bitsmith.convert(m.made(), config=config, check=False).predict(x)[7], wanted)
+
+
 def product(m: Model, operator: str, x: tuple[str, ...], result: tuple[str, str]) -> str:
     """An operator on codes, most of whose results are halves."""
     other = (m.codes(4, 8, 4, dtype=U8), *m.grid(0.5, 7))

@@ -214,11 +214,12 @@ class Predictions:
         return f"{where} {why}: {remedy}{which} a precision"
 
     def _crossed(self, inputs: Sequence[Floats], emulator: Emulator) -> Iterable[str]:
-        """The inputs with values that rounding takes to another side of a threshold."""
+        """The inputs of trees with values that rounding takes to another side of a threshold."""
         thresholds = Thresholds(self.network, emulator.inputs)
         raws = [emulator.quantize(index, inputs[index])[0].astype(np.float64) for index in thresholds.inputs]
         fracs = [emulator.inputs[index].frac for index in thresholds.inputs]
-        return thresholds.crossed(inputs, [np.ldexp(raw, -frac) for raw, frac in zip(raws, fracs, strict=True)])
+        crossed = thresholds.crossed(inputs, [np.ldexp(raw, -frac) for raw, frac in zip(raws, fracs, strict=True)])
+        return [op.name for op in emulator.inputs if op.name in crossed and not op.ladders]
 
     def _coarse_steps(self, output: str) -> str | None:
         """The factors before ``output`` that a format of the user is coarsest for, and their greatest magnitude."""

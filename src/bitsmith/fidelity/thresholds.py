@@ -1,7 +1,7 @@
 """Values of inputs that rounding takes across thresholds, of trees for example, which may lead to other results.
 
 No format of few bits keeps all numbers on their sides: a threshold halfway between two numbers is often the next sample but for
-its last place.
+its last place. So is one number between thresholds of several quantizers (:mod:`bitsmith.ir.ladders`).
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.emulate.batches import Batch
+from bitsmith.ir.ladders import other_codes
 from bitsmith.ir.ops import Input
 from bitsmith.layers.comparing import Comparing
 from bitsmith.layers.layer import Floats
@@ -28,7 +29,9 @@ class Thresholds:
     def __init__(self, network: Network, entries: Sequence[Input]) -> None:
         self._compared = []
         read_by = compared_inputs(network)
-        self.inputs = [index for index, name in enumerate(network.inputs) if name in read_by.values()]
+        self._ladders = {index: op for index, op in enumerate(entries) if len(op.ladders) > 1}
+        compared = {index for index, name in enumerate(network.inputs) if name in read_by.values()}
+        self.inputs = sorted(compared.union(self._ladders))
         for name, read in read_by.items():
             index, layer = network.inputs.index(read), network.node(name).layer
             assert isinstance(layer, Comparing)
@@ -52,4 +55,9 @@ class Thresholds:
             if across.any():
                 rows = np.flatnonzero(across)
                 samples[name] = np.union1d(samples.get(name, rows), rows)
+        for index, op in self._ladders.items():
+            other = other_codes(op.ladders, batches[index].astype(np.float64), rounded[index])
+            rows = np.flatnonzero(other.reshape(len(other), -1).any(axis=1))
+            if rows.size:
+                samples[op.name] = np.union1d(samples.get(op.name, rows), rows)
         return samples

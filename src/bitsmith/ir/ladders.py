@@ -197,19 +197,25 @@ def _thresholds(rounding: Rounding, numbers: Reals, reach: float) -> Reals:
     return np.asarray(((at - offset) * scale - shift) / units)
 
 
+def other_codes(ladders: Sequence[Ladder], x: Reals, reals: Reals) -> Bools:
+    """True where numbers that ``x`` (batch, ...) is rounded to have other codes than ``x`` on some ladder."""
+    low, high = np.minimum(x, reals), np.maximum(x, reals)
+    low, high = low - _SLACK * abs(low), high + _SLACK * abs(high)
+    wrong = np.zeros(x.shape, dtype=bool)
+    for ladder in ladders:
+        near = ladder.near(low, high)
+        here = ladder.at(near)
+        wrong[near] |= here.codes(x[near]) != here.codes(reals[near])
+    return wrong
+
+
 def kept_codes(ladders: Sequence[Ladder], frac: Fracs, x: Reals, raw: Reals) -> Reals:
     """The raw numbers with the codes of ``x`` on all ladders: ``raw``, which ``x`` (batch, ...) is rounded to, or a neighbor.
 
     Where steps are so coarse that neither has all of these, they stay.
     """
     reals = np.ldexp(raw, -frac)
-    low, high = np.minimum(x, reals), np.maximum(x, reals)
-    low, high = low - _SLACK * abs(low), high + _SLACK * abs(high)
-    wrong = np.zeros(raw.shape, dtype=bool)
-    for ladder in ladders:
-        near = ladder.near(low, high)
-        here = ladder.at(near)
-        wrong[near] |= here.codes(x[near]) != here.codes(reals[near])
+    wrong = other_codes(ladders, x, reals)
     if not wrong.any():
         return raw
     beside = raw[wrong] + np.where(x[wrong] > reals[wrong], 1.0, -1.0)
