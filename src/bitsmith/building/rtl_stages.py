@@ -145,7 +145,8 @@ class Rtl:
             *(() if self._system is None else (self._system[1], self._system[0].files)),
         )
         notes = tuple(notes_on_circuit(circuit, self.job, self._part.family, self._budget_ns))
-        return Generated(files, notes, watching(circuit, self.job.target, self._part.family.memory))
+        engines = [turns.section(circuit.engines)] if circuit.engines else []
+        return Generated(files, notes, (*watching(circuit, self.job.target, self._part.family.memory), *engines))
 
     def _bench(self) -> Mapping[str, str]:
         """The bench for cocotb, with few frames: users add theirs."""
@@ -375,8 +376,7 @@ class Rtl:
             figures |= {f"Counters{cell}": number for cell, number in counted.items()}
         estimate = sections.section_of("Estimate", figures)
         others = tuple(section for section in reported if section not in watching)
-        planned = estimate, *([turns.section(engines)] if (engines := self._circuit.engines) else [])
-        return (*_joined(others), *planned, sections.Files(files)), tuple(filter(None, [self._room.misfit]))
+        return (*_joined(others), estimate, sections.Files(files)), tuple(filter(None, [self._room.misfit]))
 
     def _timing(self, found: Timing, what: str = "") -> sections.Timing:
         """The clock that was reached, by ``what`` beside the circuit."""
