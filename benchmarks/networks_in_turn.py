@@ -108,7 +108,7 @@ NETWORKS = {
 }
 
 
-SLOWER = tuple(1.06**step for step in range(52))
+SLOWER = tuple(1.06**step for step in range(100))
 """Times the least cycles that are tried, until a circuit fits."""
 
 

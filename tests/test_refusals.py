@@ -62,7 +62,7 @@ def test_weights_are_in_the_way(tmp_path: Path) -> None:
     """Those of the dense layer, side by side and in turn; without them images of layers in turn are."""
     model, most = network(26, 8, 30), "'last' (48, 160%), 'x_permuted' (6, 20%), 'second' (2, 7%)"
     outside = (
-        "34 memory blocks of 30, most of them for layers 'pool' (13, 43%), 'first' (11, 37%), 'x_permuted' (6, 20%)"
+        "39 memory blocks of 30, most of them for layers 'x_permuted' (17, 57%), 'pool' (9, 30%), 'first' (9, 30%)"
     )
     told = bitsmith.explain(model, part=SMALL, bits=8, io_type="io_stream")
     assert told.obstacle is not None and told.obstacle.need.resource == "memory blocks"
@@ -88,7 +88,7 @@ def test_images_are_in_the_way_of_an_engine(tmp_path: Path) -> None:
     """Weights are outside: the memory is that of the layers that need it at once, by the numbers that they read and give."""
     size, part = in_turn(tmp_path, "64 bits, 200 MHz, 200 ns, 75 %").estimate().size, resolve_part(SMALL)
     need = next(need for need in needs(size, part) if need.lacking)
-    assert need.resource == "memory blocks" and need.most(size) == {"x_permuted": 17, "pool": 13, "first": 11}
+    assert need.resource == "memory blocks" and need.most(size) == {"x_permuted": 17, "pool": 9, "first": 9}
     assert sum(need.by_layer(size).values()) == pytest.approx(need.needed, abs=1)
     assert missing(size, part) == need.said_of(size)
 

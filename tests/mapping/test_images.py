@@ -18,8 +18,10 @@ from bitsmith.ir.types import objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine.images import images_of
 from bitsmith.mapping.partition import partition
+from bitsmith.passes.program import drop_dead
 from bitsmith.passes.program.other_weights import with_weights_of
 from tests.dataflow.execute import execute
+from tests.mapping.test_bands import limited, pyramid
 from tests.mapping.test_engines import FORMAT, depthwise, perceptron, residual, shared
 from tests.mapping.test_partition import assert_equal_values
 from tests.properties.programs import random_stimuli, sample
@@ -42,6 +44,16 @@ def changed(program: Program, seed: int = 0, scale: float = 1.0) -> Program:
 )
 def test_an_engine_with_other_words_is_the_other_program(program: Program, reuse: int) -> None:
     directives = replace(shared(program, reuse), weights_rate=8.0)
+    assert_image(program, directives)
+
+
+def test_words_come_once_for_each_band() -> None:
+    program = drop_dead(pyramid(), keep_probes=False)
+    assert_image(program, limited(program, 36, rate=8.0))
+
+
+def assert_image(program: Program, directives: Directives) -> None:
+    """Check that words of other weights make the other program, and that those of its own are what it has."""
     network = assert_is_other(program, changed(program), directives)
     (same,) = images_of(program, program, directives)
     (stored,) = (p.kind.stored for p in network.processes if isinstance(p.kind, Source) and p.kind.stored)

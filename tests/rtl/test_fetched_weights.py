@@ -18,8 +18,10 @@ from bitsmith.mapping.engine import engines
 from bitsmith.mapping.multipliers import lane_multipliers
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
+from tests.mapping.test_bands import MAKERS, limited, pyramid, with_random_bands
 from tests.mapping.test_engines import FORMAT, depthwise, perceptron, residual, shared
 from tests.mapping.test_fetched_weights import at_once, copied
+from tests.properties import few
 from tests.properties.convolutional import (
     channels_of_their_own,
     in_parts,
@@ -43,6 +45,23 @@ def test_random_networks(seed: int, tmp_path: Path) -> None:
     network = partition(drop_dead(program, keep_probes=False), directives)
     if any(isinstance(process.kind, Replay) for process in network.processes):
         assert_streams(program, directives, tmp_path, seed, frames=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k in {0, 2, 5} else ()) for k in range(60)])
+def test_bands_of_rows(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results take the words of rows that are not read any more."""
+    program = MAKERS[seed % len(MAKERS)](seed)
+    directives = replace(turns(seed, program), weights_rate=RATES[seed % 4])
+    chosen = with_random_bands(monkeypatch, seed)
+    partition(drop_dead(program, keep_probes=False), directives)
+    if chosen:
+        assert_streams(program, directives, tmp_path, seed, frames=4)
+
+
+@few("blocks", [36, 50, 30], fast=0, judged=True)
+def test_bands_that_a_part_has_room_for(blocks: int, tmp_path: Path) -> None:
+    assert_streams(pyramid(), limited(pyramid(), blocks, rate=RATES[blocks % 4]), tmp_path, frames=4)
 
 
 @pytest.mark.slow

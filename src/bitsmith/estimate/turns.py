@@ -97,8 +97,11 @@ def engine_cycles(network: Network) -> Iterator[EngineCycles]:
 
 
 def _layers(kind: Engine, gap: int) -> Iterator[LayerCycles]:
-    """The layers of an engine that takes a word in ``gap`` cycles."""
+    """The layers of an engine that takes a word in ``gap`` cycles, each with all bands of its rows."""
+    figures = dict[str, list[tuple[int, int, int]]]()
     for layer in kind.layers:
-        words, steps = layer.words, layer.all_passes * layer.steps
-        products = steps * layer.lanes * layer.positions
-        yield LayerCycles(layer.name, words, words * gap, steps * kind.gap, products)
+        steps = layer.all_passes * layer.steps
+        figures.setdefault(layer.name, []).append((layer.words, steps, steps * layer.lanes * layer.positions))
+    for name, those in figures.items():
+        words, steps, products = map(sum, zip(*those, strict=True))
+        yield LayerCycles(name, words, words * gap, steps * kind.gap, products)

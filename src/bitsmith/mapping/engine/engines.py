@@ -7,7 +7,7 @@ of them. The engine has as few multipliers as that allows.
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from operator import mul
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from bitsmith.base.lately import lately
 from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.engine_layer import EngineLayer, Grid, Watched
-from bitsmith.dataflow.storage import Memory, weight_bits
+from bitsmith.dataflow.storage import weight_bits
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.program import Output, Program
@@ -27,12 +27,13 @@ from bitsmith.mapping.engine.beside import Beside, raw_stream
 from bitsmith.mapping.engine.fetched import fetched
 from bitsmith.mapping.engine.function import TokenFunction
 from bitsmith.mapping.engine.parts import across, in_parts, parts_for
-from bitsmith.mapping.engine.places import placed
+from bitsmith.mapping.engine.places import Tensor
+from bitsmith.mapping.engine.room import banded, executed, holds, number_bits, places_of
 from bitsmith.mapping.engine.rows import Row, Way, bias_words, layers_on, rows_of, way_of
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit, copied, element, units_of
 from bitsmith.mapping.engine.visits import joined, visits_of, waiting
-from bitsmith.mapping.memories import can_hold, shares_port
+from bitsmith.mapping.memories import shares_port
 from bitsmith.mapping.sweeps import narrow
 
 _LEAST_PRODUCTS = 2
@@ -111,7 +112,7 @@ def _visiting(program: Program, directives: Directives) -> list[Way]:
     builder, ways = DataflowBuilder(program, directives), list[Way]()
     alone = units_of(builder)
     for some in (with_computed(builder, alone), alone):
-        words = {units: _places(builder, units, 1)[0] for units in _parts(builder, some)}
+        words = {units: places_of(builder, units, 1)[0] for units in _parts(builder, some)}
         several = {
             units
             for units in words
@@ -158,7 +159,7 @@ def _can_run(builder: DataflowBuilder, regions: Sequence[Sequence[Way]]) -> bool
     """Return False if there are too few cycles, or too little room, for one engine with several visits."""
     several = (way for ways in regions for way in ways if len(visits_of(way[0])) > 1)
     rows = ((way[0], _region(builder, way).row) for way in several)
-    return all(row is not None and _can_hold(builder, units, row.banks, row.parts) for units, row in rows)
+    return all(row is not None and holds(builder, units, row) for units, row in rows)
 
 
 def _least(builder: DataflowBuilder, ways: Sequence[Way]) -> Region:
@@ -173,10 +174,10 @@ def _least(builder: DataflowBuilder, ways: Sequence[Way]) -> Region:
 
 def _numbers(builder: DataflowBuilder, units: Sequence[Unit], row: Row) -> int:
     """Numbers that an engine holds: of tensors, and about twice the most weights that are read over and over."""
-    divided = in_parts(builder, units, row.parts)
+    divided = executed(builder, units, row)
     *others, last = layers_on(divided, row)
     held = [*(layer.steps if layer.blocks == 1 else layer.all_words for layer in others), last.all_words]
-    return 2 * row.lanes * max(held) + _places(builder, divided, row.banks)[0] * math.prod(row.parts)
+    return 2 * row.lanes * max(held) + places_of(builder, divided, row.banks)[0] * math.prod(row.parts)
 
 
 def _longest(builder: DataflowBuilder, units: Sequence[Unit]) -> list[Unit]:
@@ -234,8 +235,10 @@ def _region(builder: DataflowBuilder, way: Way) -> Region:
         cost = {row: row.multipliers * _NUMBERS + row.lanes * held for row in taken}
         least = sorted(taken, key=lambda row: (cost[row], math.prod(row.parts), row))
         fitting = [row for row in least if taken[row] <= cycles]
-    holds = cache(partial(_can_hold, builder, units))
-    row = next((row for row in fitting if holds(row.banks, row.parts)), next(iter(fitting), None))
+    held = cache(lambda banks, parts: holds(builder, units, Row(1, banks, parts, 1, ())))
+    row = next((row for row in fitting if held(row.banks, row.parts)), next(iter(fitting), None))
+    if row is not None:
+        row = banded(builder, units, row, fitting, cycles)
     return Region(units, function, row, cycles, min(taken.values()), gap)
 
 
@@ -243,25 +246,12 @@ def _held(builder: DataflowBuilder, units: Sequence[Unit], rows: Sequence[Row]) 
     """Those of ``rows`` whose numbers can be held, and the cycles of a step: 2 where memories have a single port."""
     if builder.directives.weights_rate is not None:
         return rows, 1
-    bits, words = _number_bits(builder, units), _places(builder, units, 1)[0]
+    bits, words = number_bits(builder, units), places_of(builder, units, 1)[0]
     contents = sum(unit.weights.size * weight_bits(unit.weights) for unit in units)
     single = [
         row for row in rows if shares_port(-(-words // row.banks), bits, row.banks, contents, builder.directives.part)
     ]
     return (single, 2) if single else (rows, 1)
-
-
-def _can_hold(builder: DataflowBuilder, units: Sequence[Unit], banks: int, parts: Grid) -> bool:
-    """Return True if the part of the circuit, if it is known, has room for the numbers of an engine with such memories."""
-    part, (words, _) = builder.directives.part, _places(builder, in_parts(builder, units, parts), banks)
-    memory = Memory(-(-words // banks), _number_bits(builder, units), beside=banks, splits=True)
-    return part is None or can_hold(memory, math.prod(parts), part)
-
-
-def _number_bits(builder: DataflowBuilder, units: Sequence[Unit]) -> int:
-    """The bits of a number in the memory of an engine."""
-    come = (element(builder.program.nodes[visit[0].sources[0]].type) for visit in visits_of(units))
-    return max(kind.max_width for kind in (*come, *(unit.kind for unit in units[:-1])))
 
 
 def _in_parts(builder: DataflowBuilder, units: Sequence[Unit]) -> Iterator[tuple[Grid, list[Unit]]]:
@@ -337,16 +327,19 @@ def engine_of(
     builder: DataflowBuilder, region: Region, row: Row, function: TokenFunction, biases: Sequence[Ints], *, fed: bool
 ) -> Engine:
     """The engine of ``region``, with ``biases`` of its units; ``fed``: weights and biases come."""
-    layers, watched, units = list[EngineLayer](), _watched(builder, region), in_parts(builder, region.units, row.parts)
-    words, placed = _places(builder, units, row.banks)
+    layers, watched, units = list[EngineLayer](), _watched(builder, region), executed(builder, region.units, row)
+    words, placed = places_of(builder, units, row.banks)
     visits, on_row = visits_of(units), layers_on(units, row)
-    firsts, places = {id(visit[0]): own for visit, own in zip(visits, placed, strict=True)}, dict[NodeId, int]()
+    firsts, places = {id(visit[0]): own for visit, own in zip(visits, placed, strict=True)}, dict[Tensor, int]()
     held = held_places(units, on_row)
-    for unit, layer, bias, choices in zip(units, on_row, biases, function.choices, strict=True):
+    shared = {(one.result, one.name): those for one, *those in zip(region.units, biases, function.choices, strict=True)}
+    for unit, layer in zip(units, on_row, strict=True):
         places = firsts.get(id(unit), places)
-        at = [places[one] for one in unit.sources]
+        bias, choices = shared[unit.result, unit.name]
+        begins = unit.band.begins if unit.band else (0,) * len(unit.sources)
+        at = [places[one] + begin for one, begin in zip(unit.reads, begins, strict=True)]
         pitch = at[1] - at[0] if len(at) > 1 else unit.grid[1] // unit.parts[1] * unit.channels
-        target, seen = places.get(unit.result, 0), watched.get(unit.result)
+        target, seen = places.get(unit.makes, 0) + (unit.band.target if unit.band else 0), watched.get(unit.result)
         outside = fed and seen is None and layer.blocks == 1 < layer.passes and unit is not units[-1]
         outside = (outside and math.prod(layer.windows) > 1) or unit.result in held
         of_unit = replace(layer, pitch=pitch, source=at[0], target=target, bias=bias, choices=choices)
@@ -357,28 +350,6 @@ def engine_of(
         else:
             layers.append(replace(own, held=held.get(unit.result)))
     return Engine(tuple(layers), words, function.program, fed=fed, gap=region.gap)
-
-
-def _places(builder: DataflowBuilder, units: Sequence[Unit], banks: int) -> tuple[int, list[dict[NodeId, int]]]:
-    """The words of the memory of a part, and for each visit where each tensor begins: in the first of ``banks``."""
-    visits = [_visit_places(builder, visit, banks) for visit in visits_of(units)]
-    return max(words for words, _ in visits), [places for _, places in visits]
-
-
-def _visit_places(builder: DataflowBuilder, units: Sequence[Unit], banks: int) -> tuple[int, dict[NodeId, int]]:
-    source = units[0].sources[0]
-    numbers = {unit.result: number for number, unit in reversed([*enumerate(units)])} | {source: -1}
-    parts = [(source, math.prod(units[0].parts)), *((unit.result, unit.positions) for unit in units[:-1])]
-    size = {
-        number: -(-math.prod(builder.shape(node)) // (count * banks)) * banks
-        for number, (node, count) in enumerate(parts, -1)
-    }
-    held = {unit.computed.held for unit in units if unit.computed is not None}
-    elsewhere = [number for number, unit in enumerate(units) if unit.leaves or unit.result in held]
-    sources = [[numbers[one] for one in unit.sources] for unit in units]
-    in_place = [unit.is_in_place and not unit.leaves for unit in units]
-    words, places = placed(sources, size | dict.fromkeys(elsewhere, 0), in_place)
-    return words, {node: places[number] for node, number in numbers.items() if number in places}
 
 
 def engines(builder: DataflowBuilder) -> Iterator[tuple[Region, Row]]:

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from bitsmith.dataflow.engine import Engine
+from bitsmith.dataflow.engine_layer import EngineLayer
 from bitsmith.dataflow.kinds import Replay, Source
 from bitsmith.dataflow.replay import StoredWeights
-from bitsmith.dataflow.storage import weight_bits
+from bitsmith.dataflow.storage import Memory, weight_bits
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.devices.system import beat_bytes
 from bitsmith.ir.types import TensorType
@@ -28,8 +30,8 @@ _SHARE_AHEAD = 4
 def fetched(builder: DataflowBuilder, engine: Engine, rate: float) -> StepId:
     """The words of biases and of the weights of each step, from a memory outside that gives so many bits in a cycle.
 
-    There is room for two parts in a row, so that the words of the next one come while one is read over and over. There is more
-    for later parts that are read faster than they come, if the part of the circuit has memory for them.
+    There is room for two parts in a row, so that the words of the next one come while one is read over and over; for one, where
+    the part of the circuit has no more. There is more for later ones that are read faster than they come, if it has.
     """
     words, half = engine.words_of(engine.layers), 1 << (engine.weight_bits - 1)
     stream = Stream((len(words),), TensorType.of((engine.lanes,), 0, -half, half - 1))
@@ -48,16 +50,28 @@ def _places_ahead(
     """Words of so many ``bits`` that are held of ``parts``, of which one comes in ``gap`` cycles."""
     held = [count if times > 1 else 0 for count, times in parts]
     places = max(_LEAST_HELD, *(sum(pair) for pair in zip(held, [*held[1:], held[0]], strict=True)))
-    wanted, lacking = places, 0  # when a part begins, of those from it on
-    for own, (count, times) in zip(reversed(held), reversed(parts), strict=True):
-        wanted, lacking = max(wanted, own + lacking), max(0, lacking + count - count * times // gap)
     part = builder.directives.part
     if part is None:
         return places
-    own = engine.positions * engine.banks * part.family.memory.count(engine.bank_words, engine.number_bits)
-    while wanted > places and not has_room(wanted - places, bits, own, _SHARE_AHEAD, part):
+    maps = engine.positions * engine.banks * part.family.memory.count(engine.bank_words, engine.number_bits)
+    if not has_room(places, bits, maps, 1, part):
+        return max(held) + _LEAST_HELD
+    wanted, lacking = places, 0  # when a part begins, of those from it on
+    for own, (count, times) in zip(reversed(held), reversed(parts), strict=True):
+        wanted, lacking = max(wanted, own + lacking), max(0, lacking + count - count * times // gap)
+    while wanted > places and not has_room(wanted - places, bits, maps, _SHARE_AHEAD, part):
         wanted //= 2
     return max(wanted, places)
+
+
+def least_held(layers: Sequence[EngineLayer]) -> Memory:
+    """The memory of the most words that layers of an engine read over and over, with room for a few more."""
+    *others, last = layers
+    parts = [part for layer in others for part in replace(layer, outside=layer.blocks == 1 < layer.passes).fetched]
+    most = max((count for count, times in (*parts, *last.fetched) if times > 1), default=0)
+    return Memory(
+        most + _LEAST_HELD, max(one.lanes for one in layers) * max(weight_bits(one.weights) for one in layers)
+    )
 
 
 def word_cycles(bits: int, rate: float, bus: WeightsBus | None) -> int:

@@ -28,8 +28,7 @@ def in_parts(builder: DataflowBuilder, units: Sequence[Unit], parts: Grid) -> li
     what is read has rows and columns of its own.
     """
     source, whole, divided = units[0].sources[0], list(units), list[Unit]()
-    *places, _ = builder.shape(source)
-    grids: dict[NodeId, Grid] = {source: (math.prod(places[:-1]), places[-1]) if places else (1, 1)}
+    grids = {source: grid_of(builder.shape(source))}
     if len(units[0].sources) > 1 or any(size % count for size, count in zip(grids[source], parts, strict=True)):
         return whole
     for unit in units:
@@ -68,15 +67,27 @@ def _divided(unit: Unit, grid: Grid, parts: Grid) -> Unit | None:
     """``unit`` over an operand of such rows and columns in parts; None if it has others."""
     if len(unit.sources) > 1:
         return replace(unit, parts=(1, math.prod(parts)), apiece=True)
-    op, positions = unit.op, math.prod(grid)
-    if unit.grid != grid and op.size == op.stride == (1, 1) and not any(map(any, op.padding)):
-        if math.prod(unit.grid) == positions:
-            unit = replace(unit, grid=grid)
-        elif unit.grid == (1, 1) and unit.blocks == 1 and unit.channels % positions == 0:
-            unit = replace(unit, op=replace(op, size=grid), grid=grid, channels=unit.channels // positions)
-    if unit.grid != grid:
+    fitted = regridded(unit, grid)
+    if fitted is None:
         return None
-    windows = windows_over(unit.op, grid)
+    unit, windows = fitted, windows_over(fitted.op, grid)
     axes = zip(grid, windows, unit.op.stride, parts, strict=True)
     apiece = all(count == 1 or (steps * stride == size and steps % count == 0) for size, steps, stride, count in axes)
     return replace(unit, parts=parts, apiece=apiece)
+
+
+def grid_of(shape: Sequence[int]) -> Grid:
+    """Rows and columns of a tensor whose last axis has channels."""
+    *places, _ = shape
+    return (math.prod(places[:-1]), places[-1]) if places else (1, 1)
+
+
+def regridded(unit: Unit, grid: Grid) -> Unit | None:
+    """``unit`` over a source of such rows and columns; None if it has others."""
+    op, positions = unit.op, math.prod(grid)
+    if unit.grid != grid and op.size == op.stride == (1, 1) and not any(map(any, op.padding)):
+        if math.prod(unit.grid) == positions:
+            return replace(unit, grid=grid)
+        if unit.grid == (1, 1) and unit.blocks == 1 and unit.channels % positions == 0:
+            return replace(unit, op=replace(op, size=grid), grid=grid, channels=unit.channels // positions)
+    return unit if unit.grid == grid else None

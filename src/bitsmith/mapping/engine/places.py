@@ -1,6 +1,30 @@
 """Places of tensors in the memory of an engine: those needed at once lie apart, and sums take the words of an operand."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bitsmith.mapping.builder import NodeId
+
+Tensor: TypeAlias = tuple[NodeId, int]
+"""Words in the memory of an engine: the node of the first tensor there, and the number of the band whose rows it has; 0: all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Rows of a unit's result, and which it reads of its sources.
+
+    Args:
+        reads: what has the rows of each source, ``begins`` numbers after its first one.
+        makes: what has the rows of the result, from number ``target`` on.
+        size: all numbers of that.
+    """
+
+    reads: tuple[Tensor, ...]
+    begins: tuple[int, ...]
+    makes: Tensor
+    target: int
+    size: int
 
 
 def placed(
@@ -12,13 +36,8 @@ def placed(
     are as high as they can be, the largest first, in as many words as are needed at once; or if that leaves one without a place,
     as low as they can be, in the order in which they are made. The last one leaves.
     """
-    last = {source: number for number, those in enumerate(sources) for source in those}
-    taken = _taken_over(sources, size, in_place, last)
-    kept = (tensor for tensor in range(-1, len(sources) - 1) if tensor not in taken)
-    held = {tensor: range(tensor, last.get(tensor, tensor) + 1) for tensor in kept}
-    for tensor, first in taken.items():
-        held[first] = range(first, last[tensor] + 1)
-    least = max(sum(size[tensor] for tensor in held if number in held[tensor]) for number in range(len(sources)))
+    taken, held = _held(sources, size, in_place)
+    least = _most(held, size, len(sources))
     _, *after = held
     ways: tuple[tuple[list[int], int | None], ...] = (
         (sorted(after, key=lambda tensor: -size[tensor]), least),
@@ -34,6 +53,28 @@ def placed(
             break
     words = max(place + size[tensor] for tensor, place in places.items())
     return words, places | {tensor: places[first] for tensor, first in taken.items()}
+
+
+def least_words(sources: Sequence[Sequence[int]], size: Mapping[int, int], in_place: Sequence[bool]) -> int:
+    """The words of all tensors that are needed at once, wherever each is."""
+    return _most(_held(sources, size, in_place)[1], size, len(sources))
+
+
+def _held(
+    sources: Sequence[Sequence[int]], size: Mapping[int, int], in_place: Sequence[bool]
+) -> tuple[dict[int, int], dict[int, range]]:
+    """The tensors that take the words of others, with these; and while what is made the others are held."""
+    last = {source: number for number, those in enumerate(sources) for source in those}
+    taken = _taken_over(sources, size, in_place, last)
+    kept = (tensor for tensor in range(-1, len(sources) - 1) if tensor not in taken)
+    held = {tensor: range(tensor, last.get(tensor, tensor) + 1) for tensor in kept}
+    for tensor, first in taken.items():
+        held[first] = range(first, last[tensor] + 1)
+    return taken, held
+
+
+def _most(held: Mapping[int, range], size: Mapping[int, int], count: int) -> int:
+    return max(sum(size[tensor] for tensor in held if number in held[tensor]) for number in range(count))
 
 
 def _taken_over(

@@ -13,6 +13,7 @@ from bitsmith.dataflow.engine import ENGINE_STAGES, bias_group
 from bitsmith.dataflow.engine_layer import EngineLayer, Grid
 from bitsmith.dataflow.storage import weight_bits
 from bitsmith.ir.types import IntArray, objects, width_of
+from bitsmith.mapping.engine.bands import Bands
 from bitsmith.mapping.engine.function import TokenFunction, token_function
 from bitsmith.mapping.engine.units import Unit
 from bitsmith.mapping.folding import divisors
@@ -27,13 +28,14 @@ _POWERS = (2, 4, 8, 16, 32, 64)
 class Row:
     """Multipliers, of how many of these each may have a number of its own, and parts whose windows have such multipliers each.
 
-    ``abreast``: sums of a window that may leave at once.
+    ``abreast``: sums of a window that may leave at once. ``bands``: units that are computed in bands of rows.
     """
 
     lanes: int
     banks: int
     parts: Grid
     abreast: int
+    bands: tuple[Bands, ...]
 
     @property
     def multipliers(self) -> int:
@@ -48,7 +50,7 @@ def rows_of(units: Sequence[Unit], abreast: int) -> Iterator[Row]:
     if any(len(unit.bias) % abreast for unit in units[:-1]):
         return
     for number in {1, *numbers}:
-        yield from (Row(each, number, (1, 1), abreast) for each in {*lanes, number} if each >= number)
+        yield from (Row(each, number, (1, 1), abreast, ()) for each in {*lanes, number} if each >= number)
 
 
 def bias_words(units: Sequence[Unit], rows: Iterable[Row]) -> dict[Row, int]:

@@ -17,6 +17,7 @@ from bitsmith.ir.program import Node
 from bitsmith.ir.scaling import machine_weights, raised
 from bitsmith.ir.types import Fracs, IntArray, Ints, TensorType, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, parts_of
+from bitsmith.mapping.engine.places import Band, Tensor
 from bitsmith.mapping.engine.steps import Following, const_by_channel, frac_of, steps_of
 from bitsmith.mapping.grouped import grouped_product
 from bitsmith.mapping.sweeps import Windows, windows_of
@@ -71,6 +72,7 @@ class Unit:
         apiece: a window of each part is computed at once.
         leaves: the result leaves the engine, although it is not the last one.
         computed: of a product of two computed operands; the weights are the least number that may come, and greatest ones.
+        band: some rows of it alone; None: all.
     """
 
     name: str
@@ -98,6 +100,17 @@ class Unit:
     apiece: bool
     leaves: bool
     computed: Computed | None
+    band: Band | None
+
+    @property
+    def reads(self) -> tuple[Tensor, ...]:
+        """The tensors of its sources."""
+        return self.band.reads if self.band else tuple((source, 0) for source in self.sources)
+
+    @property
+    def makes(self) -> Tensor:
+        """The tensor that has its result."""
+        return self.band.makes if self.band else (self.result, 0)
 
     def frac(self, function: int) -> int:
         """Fractional bits of the sums of the columns that have a function."""
@@ -318,6 +331,7 @@ def _unit(
         apiece=False,
         leaves=False,
         computed=None,
+        band=None,
     )
 
 

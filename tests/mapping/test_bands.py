@@ -1,0 +1,165 @@
+"""Layers in bands of rows compute the same, in a memory that has no room for whole images."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bitsmith.dataflow.kinds import Engine
+from bitsmith.dataflow.processes import Network
+from bitsmith.devices.family import Part
+from bitsmith.devices.parts import resolve_part
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.program import Program
+from bitsmith.mapping.builder import DataflowBuilder, builder_of
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.engine import engines
+from bitsmith.mapping.engine.bands import Bands, Images
+from bitsmith.mapping.engine.room import images_of
+from bitsmith.mapping.engine.rows import Row
+from bitsmith.mapping.engine.units import Unit
+from bitsmith.mapping.engine.visits import visits_of
+from bitsmith.mapping.partition import partition
+from bitsmith.passes.program import drop_dead
+from tests.mapping.test_engines import FORMAT, convolved, shared
+from tests.mapping.test_partition import assert_same
+from tests.properties import shares
+from tests.properties.convolutional import inverted, preactivated, random_maps, random_network, turns
+
+FAST = 1e9
+"""Bits in a cycle of a memory that is never waited for."""
+
+
+def part_of(blocks: int, words: int = 16) -> Part:
+    """A part of so many memory blocks, each of a few ``words`` of 9 bits."""
+    part = resolve_part("xc7z020clg400-1")
+    block = replace(part.family.memory, shapes=((words, 9),), bits=9 * words)
+    delays, area = replace(part.family.delays, memory=block), replace(part.family.area, memory=block)
+    family = replace(part.family, delays=delays, area=area)
+    return replace(part, family=family, die=replace(part.die, brams=blocks))
+
+
+def engine(network: Network) -> Engine:
+    """The engine with most layers."""
+    kinds = [process.kind for process in network.processes if isinstance(process.kind, Engine)]
+    return max(kinds, key=lambda kind: len(kind.layers))
+
+
+def of_program(program: Program, directives: Directives) -> Images:
+    """The images of the only engine."""
+    builder = builder_of(drop_dead(program, keep_probes=False), directives)
+    (region,) = engines.regions_of(builder)
+    return images_of(builder, region.units)
+
+
+def pyramid(rows: int = 16, columns: int = 4) -> Program:
+    """Convolutions over images that get smaller, one with a skip connection, then a dense layer."""
+    builder = ProgramBuilder()
+    x = builder.input("x", (rows, columns, 2), FORMAT)
+    zero = builder.const(0)
+    with builder.layer("first"):
+        x = builder.max(convolved(builder, x, 8, 1), zero)
+    with builder.layer("halved"):
+        x = convolved(builder, x, 4, 2, stride=2)
+    with builder.layer("second"):
+        y = builder.max(convolved(builder, x, 4, 3), zero)
+    with builder.layer("join"):
+        x = builder.max(builder.cast(builder.add(x, y), FORMAT), zero)
+    with builder.layer("last"):
+        x = convolved(builder, x, 6, 4, stride=2)
+    with builder.layer("pool"):
+        x = builder.amax(x, (0, 1))
+    with builder.layer("dense"):
+        y = builder.linear(x, np.random.default_rng(5).integers(-15, 16, (6, 4)), 5)
+    return builder.program([("y", y)])
+
+
+def limited(program: Program, blocks: int, reuse: int = 10_000, rate: float = FAST) -> Directives:
+    """Layers in turn on a part of few memory blocks, with weights from a memory outside."""
+    return replace(shared(program, reuse), weights_rate=rate, part=part_of(blocks))
+
+
+def test_fewer_numbers_are_held_where_the_part_has_less_room() -> None:
+    """The words of the memory fit each time, until there is no room even for single rows."""
+    program, words, bands = pyramid(), list[int](), list[int]()
+    for blocks in (1000, 46, 36, 30):
+        network = assert_same(program, limited(program, blocks))
+        kind = engine(network)
+        words.append(kind.words)
+        bands.append(len(kind.layers))
+    assert words == sorted(words, reverse=True)
+    assert words[-1] < words[0] / 2
+    assert bands == sorted(bands)
+    assert bands[0] == len({layer.name for layer in kind.layers})
+
+
+def test_no_bands_where_monitors_watch_or_each_band_would_have_a_table() -> None:
+    program = drop_dead(pyramid(), keep_probes=False)
+    asked = limited(program, 44)
+    for directives in (replace(asked, taps=True), replace(asked, weights_rate=None)):
+        kind = engine(partition(program, directives))
+        assert len(kind.layers) == len({layer.name for layer in kind.layers})
+
+
+def divided(images: Images, seed: int) -> tuple[Bands, ...]:
+    """Units in some numbers of bands that they can have."""
+    rng, bands, first, cuts = random.Random(seed), list[Bands](), 0, images.cuts
+    while first < len(cuts) - 1:
+        end = rng.randint(first + 1, min(len(cuts) - 1, first + 4))
+        one = cuts[first], cuts[end], rng.choice([1, 2, 2, 3, 4, 6])
+        if one[2] > 1 and images.apart(one) is not None:
+            bands.append(one)
+        first = end
+    return tuple(bands)
+
+
+def with_random_bands(monkeypatch: pytest.MonkeyPatch, seed: int) -> list[tuple[Bands, ...]]:
+    """Have engines of one window at once compute in any bands, and tell which."""
+    chosen = list[tuple[Bands, ...]]()
+
+    def banded(builder: DataflowBuilder, units: Sequence[Unit], row: Row, *_: object) -> Row:
+        if row.parts != (1, 1) or len(visits_of(units)) > 1:
+            return row
+        bands = divided(images_of(builder, units), seed)
+        chosen.extend([bands] * bool(bands))
+        return replace(row, bands=bands)
+
+    monkeypatch.setattr(engines, "banded", banded)
+    return chosen
+
+
+MAKERS = (random_network, random_maps, inverted, preactivated)
+
+
+@shares(40, fast=1)
+def test_any_bands_compute_the_same(share: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever windows reach beyond a band, and whatever passes by."""
+    found = 0
+    for seed in (2 * share, 2 * share + 1):
+        for make in MAKERS:
+            program = make(seed)
+            chosen = with_random_bands(monkeypatch, seed)
+            assert_same(program, replace(turns(seed, program), weights_rate=(FAST, 16.0, 3.0)[seed % 3]), seed)
+            found += len(chosen)
+    assert found > 0
+
+
+def test_a_result_takes_the_words_of_what_it_is_made_of() -> None:
+    """Rows before it are made from the first one on, rows after it from the last one on, and never reach what is read yet."""
+    program = pyramid(64, 16)
+    images = of_program(program, limited(program, 10_000))
+    first, *_ = images.cuts
+    for end in images.cuts[1:]:
+        for count in (2, 4):
+            apart = images.apart((first, end, count))
+            if apart is None:
+                continue
+            units = images.banded([(first, end, count)])
+            source, result = images.units[first].sources[0], images.units[end - 1].result
+            whole = images.numbers(source) + images.numbers(result)
+            held = max(unit.band.size for unit in units if unit.band and unit.makes == (source, 0))
+            assert held == max(images.numbers(source), apart[0] + images.numbers(result)) < whole
