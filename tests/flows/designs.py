@@ -11,6 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bitsmith.netlist.netlist import Field
+from bitsmith.rtl.interface import Interface
+from bitsmith.rtl.stream_ports import StreamPort
+from bitsmith.rtl.writer import Title
+
 
 @dataclass(frozen=True, slots=True)
 class Design:
@@ -22,6 +27,14 @@ class Design:
     out_width: int
     latency: int
     reference: Callable[[NDArray[np.uint32]], NDArray[np.uint32]]
+
+    @property
+    def interface(self) -> Interface:
+        """One word without a sign on each side."""
+        inputs, outputs = (
+            StreamPort("", (Field("word", 0, 0, (1 << width) - 1, 0),), 1) for width in (self.in_width, self.out_width)
+        )
+        return Interface(self.top, (inputs,), (outputs,), self.latency, 1, Title("test", "0"))
 
 
 def words_to_ints(words: NDArray[np.uint32]) -> list[int]:

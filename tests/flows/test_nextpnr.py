@@ -11,12 +11,9 @@ from bitsmith.devices.parts import resolve_part
 from bitsmith.errors import CapacityError, ToolFailedError
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext
 from bitsmith.flows.tools import FoundTool, Origin
-from bitsmith.netlist.netlist import Field
-from bitsmith.rtl.interface import Interface
-from bitsmith.rtl.library import AXI_STREAM_LIBRARY, UART_LIBRARY, axi_stream, library
-from bitsmith.rtl.stream_ports import StreamPort
+from bitsmith.rtl.bus_wrappers import pipeline_streams
+from bitsmith.rtl.library import AXI_STREAM_LIBRARY, UART_LIBRARY, library
 from bitsmith.rtl.uart_wrapper import uart
-from bitsmith.rtl.writer import Title
 from tests.flows.designs import adders
 from tests.flows.runs import bitstream, netlist, place_and_route, synthesize
 
@@ -131,14 +128,10 @@ def test_fmax_of_pipelined_adders(tmp_path: Path) -> None:
 @pytest.mark.tools
 def test_bitstream_with_a_serial_port(tmp_path: Path) -> None:
     design = adders(words=2, stages=2, width=9)
-    inputs, outputs = (
-        StreamPort("", (Field("word", 0, 0, (1 << width) - 1, 0),), 1) for width in (design.in_width, design.out_width)
-    )
-    interface = Interface("net", (inputs,), (outputs,), design.latency, 1, Title("test", "0"))
     texts = {
         "net.sv": design.source,
-        "net_axis.sv": axi_stream("net", "net", design.in_width, design.out_width, design.latency),
-        "net_uart.sv": uart(interface, ULX3S.clock_hz, 115_200),
+        "net_axis.sv": pipeline_streams(design.interface, "net"),
+        "net_uart.sv": uart(design.interface, ULX3S.clock_hz, 115_200),
         **library((*AXI_STREAM_LIBRARY, *UART_LIBRARY)),
     }
     for name, text in texts.items():

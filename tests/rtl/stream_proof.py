@@ -33,9 +33,9 @@ _PARTS = {
     "sweep": ("sweep", "sweep_axis", "ram"),
     "engine": (*_ENGINE, "product_factors", "ram", "encode", "decode"),
     "single_port_fifo": ("single_port_fifo", "fifo"),
-    "axis": ("axis", "axis_fifo"),
-    "memory_read": ("memory_read", "axis_fifo"),
-    "memory_write": ("memory_write", "axis_fifo"),
+    "axis": ("axis", "fifo"),
+    "memory_read": ("memory_read", "fifo"),
+    "memory_write": ("memory_write", "fifo"),
     "from_bytes": ("from_bytes", "fifo"),
     "to_bytes": ("to_bytes", "fifo", "framer"),
 }

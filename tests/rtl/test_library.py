@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitsmith.rtl.bus_wrappers import pipeline_streams
 from bitsmith.rtl.library import (
     BEATS_LIBRARY,
     COUNTERS_LIBRARY,
@@ -17,7 +18,6 @@ from bitsmith.rtl.library import (
     RANGES_LIBRARY,
     STREAM_LIBRARY,
     TERNARY_LIBRARY,
-    axi_stream,
     library,
 )
 from tests.flows.designs import Design, passthrough, random_words
@@ -52,18 +52,9 @@ def test_ports_are_connected_by_name() -> None:
     assert not [text for text in texts if re.search(r"[(,]\s*\.\*", text)]
 
 
-@pytest.mark.parametrize("depth", [1, *(pytest.param(depth, marks=JUDGED) for depth in (2, 5, 8))])
-def test_fifo_against_a_queue(tmp_path: Path, depth: int) -> None:
-    sources = write_sources(tmp_path, {})
-    compile_bench(tmp_path, "axis_fifo_bench.cpp", "bitsmith_axis_fifo", sources, {"WIDTH": 5, "DEPTH": depth})
-    fullest, taken = run_bench(tmp_path, depth, 20_000)
-    assert int(fullest) == depth
-    assert int(taken) > 4_000
-
-
 def axis_design(folder: Path, in_width: int, out_width: int, latency: int) -> Design:
     design = passthrough(in_width, out_width, latency)
-    wrapper = axi_stream("net", "net", in_width, out_width, latency)
+    wrapper = pipeline_streams(design.interface, "net")
     sources = write_sources(folder, {"net.sv": design.source, "net_axis.sv": wrapper})
     compile_bench(folder, "axis_bench.cpp", "net_axis", sources)
     return design
@@ -103,9 +94,9 @@ def test_axi_stream_keeps_everything_under_stalls(tmp_path: Path, in_width: int,
 
 @pytest.mark.parametrize(("in_width", "out_width", "latency"), [(1, 1, 1), (8, 16, 2), (13, 21, 6), (130, 9, 3)])
 def test_lint_clean(tmp_path: Path, in_width: int, out_width: int, latency: int) -> None:
-    core = passthrough(in_width, out_width, latency).source
-    wrapper = axi_stream("net", "net", in_width, out_width, latency)
-    sources = write_sources(tmp_path, {"net.sv": core, "net_axis.sv": wrapper})
-    below = {"net", "net_axis", "bitsmith_axis", "bitsmith_axis_fifo"}
+    design = passthrough(in_width, out_width, latency)
+    wrapper = pipeline_streams(design.interface, "net")
+    sources = write_sources(tmp_path, {"net.sv": design.source, "net_axis.sv": wrapper})
+    below = {"net", "net_axis", "bitsmith_axis", "bitsmith_fifo", "bitsmith_ram"}
     sources = [source for source in sources if source.stem in below]
     lint(sources, "net_axis")

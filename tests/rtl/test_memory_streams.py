@@ -24,11 +24,11 @@ pytestmark = [*JUDGED]
     ],
 )
 def test_against_a_model(tmp_path: Path, module: str, parameters: dict[str, int]) -> None:
-    names = [f"bitsmith_{module}.sv", "bitsmith_axis_fifo.sv"]
+    names = [f"bitsmith_{module}.sv", "bitsmith_fifo.sv", "bitsmith_ram.sv"]
     texts = library((*MEMORY_LIBRARY, *names))
     for name in names:
         (tmp_path / name).write_text(texts[name])
-    sources = [tmp_path / name for name in names[: 1 + (module != "memory_control")]]
+    sources = [tmp_path / name for name in names[: 1 if module == "memory_control" else None]]
     compile_bench(tmp_path, f"{module}_bench.cpp", f"bitsmith_{module}", sources, parameters)
     for seed in range(3):
         counts = run_bench(tmp_path, 20_000, seed, parameters.get("ROUND", 0))

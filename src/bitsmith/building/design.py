@@ -263,10 +263,7 @@ class Pipeline(Circuit):
 
     @property
     def axi_stream(self) -> str:
-        design = self.design
-        asides = bus_wrappers.of_memories(self.interface, bus_wrappers.PORTS)
-        widths = design.in_width, design.out_width
-        return library.axi_stream(self.top, self._with_valid, *widths, design.latency, asides.ports, asides.connections)
+        return bus_wrappers.pipeline_streams(self.interface, self._with_valid)
 
     @property
     def interface(self) -> Interface:

@@ -87,6 +87,32 @@ def of_memories(interface: Interface, wires: str | None = "unused_") -> Text:
     )
 
 
+def pipeline_streams(interface: Interface, core: str) -> str:
+    """The module ``<top>_axis`` of a pipeline, around ``core``, which has its valid signals: one transfer for one sample."""
+    (entry,), (result,) = interface.inputs, interface.outputs
+    wires = {"rst": 1, "in_valid": 1, "in_data": entry.width, "out_valid": 1, "out_data": result.width}
+    ports = (
+        *("input logic aclk", "input logic aresetn"),
+        *axis_ports("s_axis", 8 * token_bytes(entry), "input", "logic"),
+        *axis_ports("m_axis", 8 * token_bytes(result), "output", "logic"),
+    )
+    parameters = {"IN_WIDTH": entry.width, "OUT_WIDTH": result.width, "LATENCY": interface.latency}
+    names = (*(port.split()[-1] for port in ports), *(f"core_{wire}" for wire in wires))
+    text = Text(
+        (
+            f"{interface.top} with AXI4-Stream ports. One transfer is one sample; words are in the low bits of TDATA.",
+            f"Input words have {entry.width} bits, output words {result.width}; latency of the core: {interface.latency} cycles.",
+        ),
+        ports,
+        (
+            *(f"logic {vector(bits)}core_{wire};" for wire, bits in wires.items()),
+            instance("axis", "ports", parameters, {name: name for name in names}),
+        ),
+        (".clk(aclk)", *(f".{wire}(core_{wire})" for wire in wires)),
+    )
+    return (text + of_memories(interface, PORTS)).module(interface, Wrapper.AXIS.of(interface.top), core)
+
+
 def axi_streams(interface: Interface) -> str:
     """The module ``<top>_axis`` of a network of processes: an AXI4-Stream for each of its streams."""
     head = Text(

@@ -1,12 +1,11 @@
-"""AXI4-Stream ports for a pipeline, and the hand-written modules of ``rtl/lib``, read with `library`."""
+"""The hand-written modules of ``rtl/lib``, read with `library`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.tables import RAM_IN_LOGIC
 
-AXI_STREAM_LIBRARY = ("bitsmith_axis_fifo.sv", "bitsmith_axis.sv")
+AXI_STREAM_LIBRARY = ("bitsmith_fifo.sv", "bitsmith_ram.sv", "bitsmith_axis.sv")
 CONTROL_LIBRARY = ("bitsmith_framer.sv", "bitsmith_control.sv")
 COUNTERS_LIBRARY = ("bitsmith_counters.sv",)
 KERNEL_LIBRARY = (*CONTROL_LIBRARY, "bitsmith_commands.sv")
@@ -24,7 +23,8 @@ RANGES_LIBRARY = ("bitsmith_range.sv",)
 BEATS_LIBRARY = ("bitsmith_beats_in.sv", "bitsmith_beats_out.sv")
 CLOCK_LIBRARY = ("bitsmith_async_fifo.sv", "bitsmith_reset_sync.sv")
 MEMORY_LIBRARY = (
-    *("bitsmith_axis_fifo.sv", "bitsmith_memory_read.sv", "bitsmith_memory_write.sv", "bitsmith_memory_control.sv"),
+    *("bitsmith_fifo.sv", "bitsmith_ram.sv"),
+    *("bitsmith_memory_read.sv", "bitsmith_memory_write.sv", "bitsmith_memory_control.sv"),
 )
 WRAPPER_LIBRARY = tuple(
     dict.fromkeys((*AXI_STREAM_LIBRARY, *CONTROL_LIBRARY, *AVALON_LIBRARY, *UART_LIBRARY, *CLOCK_LIBRARY))
@@ -47,7 +47,6 @@ STREAM_LIBRARY = (
 """Processes that pass tokens, and the FIFOs between them."""
 
 _LIBRARY = Path(__file__).parent / "lib"
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 _BLOCKS_ARE_ALLOWED, _ALL_IN_LOGIC = "parameter bit LOGIC = 1'b0", "parameter bit LOGIC = 1'b1"
@@ -73,46 +72,3 @@ def instance(module: str, name: str, parameters: Mapping[str, int | str], pins: 
         ", ".join(f".{key}({value})" for key, value in pairs.items()) for pairs in (parameters, pins)
     )
     return f"bitsmith_{module} #({settings}) {name} ({connections});"
-
-
-def axi_stream(
-    top: str,
-    core: str,
-    in_width: int,
-    out_width: int,
-    latency: int,
-    ports: Sequence[str] = (),
-    pins: Sequence[str] = (),
-) -> str:
-    """The module ``<top>_axis`` with AXI4-Stream ports, one transfer for one sample.
-
-    Args:
-        core: the module with valid signals in it.
-        in_width, out_width: bits of the core's ``in_data`` and ``out_data``; TDATA is padded to whole bytes.
-        latency: the core's, in cycles.
-        ports, pins: further ones of the module, and of the core in it.
-    """
-    return _fill(
-        "axis.sv",
-        name=Wrapper.AXIS.of(top),
-        top=core,
-        in_width=in_width,
-        out_width=out_width,
-        latency=latency,
-        in_tdata=_padded(in_width),
-        out_tdata=_padded(out_width),
-        ports="".join(f",\n    {port}" for port in ports),
-        pins="".join(f",\n        {pin}" for pin in pins),
-    )
-
-
-def _padded(width: int) -> int:
-    return 8 * -(-width // 8)
-
-
-def _fill(template: str, **values: str | int) -> str:
-    """A template of ``rtl/templates`` with each ``@key@`` replaced."""
-    text = (_TEMPLATES / template).read_text(encoding="utf-8")
-    for key, value in values.items():
-        text = text.replace(f"@{key}@", str(value))
-    return text

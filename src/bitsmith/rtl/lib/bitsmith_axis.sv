@@ -35,58 +35,50 @@ module bitsmith_axis #(
     input  logic [ OUT_WIDTH-1:0] core_out_data
 );
     localparam int PLACES = LATENCY + 2;
-    localparam int PLACE_BITS = $clog2(PLACES + 1);
-    localparam logic [PLACE_BITS-1:0] FULL = PLACE_BITS'(PLACES);
 
-    logic [PLACE_BITS-1:0] claimed;
     logic accept;
     logic deliver;
+    logic [OUT_WIDTH-1:0] result;
+    logic unused_free;
+    logic unused_valid;
 
     assign core_rst = ~aresetn;
     assign accept = s_axis_tvalid & s_axis_tready;
     assign deliver = m_axis_tvalid & m_axis_tready;
-    assign s_axis_tready = claimed != FULL;
     assign core_in_valid = accept;
     assign core_in_data = s_axis_tdata[IN_WIDTH-1:0];
 
-    always_ff @(posedge aclk) begin
-        if (~aresetn) claimed <= '0;
-        else if (accept & ~deliver) claimed <= claimed + 1'b1;
-        else if (deliver & ~accept) claimed <= claimed - 1'b1;
-    end
-
-    // The claims keep both buffers from overflowing, and each TLAST waits for its sample.
-    logic [OUT_WIDTH-1:0] result;
-    logic unused_ready;
-    logic unused_last_ready;
-    logic unused_last_valid;
-
-    bitsmith_axis_fifo #(
+    bitsmith_fifo #(
         .WIDTH(OUT_WIDTH),
-        .DEPTH(PLACES)
+        .DEPTH(PLACES),
+        .BLOCK(1'b0)
     ) results (
-        .clk      (aclk),
-        .rst      (core_rst),
-        .in_valid (core_out_valid),
-        .in_ready (unused_ready),
-        .in_data  (core_out_data),
-        .out_valid(m_axis_tvalid),
-        .out_ready(m_axis_tready),
-        .out_data (result)
+        .clk     (aclk),
+        .rst     (core_rst),
+        .free    (s_axis_tready),
+        .claim   (accept),
+        .put     (core_out_valid),
+        .put_data(core_out_data),
+        .valid   (m_axis_tvalid),
+        .take    (deliver),
+        .data    (result)
     );
 
-    bitsmith_axis_fifo #(
+    // Each TLAST waits for its sample.
+    bitsmith_fifo #(
         .WIDTH(1),
-        .DEPTH(PLACES)
+        .DEPTH(PLACES),
+        .BLOCK(1'b0)
     ) lasts (
-        .clk      (aclk),
-        .rst      (core_rst),
-        .in_valid (accept),
-        .in_ready (unused_last_ready),
-        .in_data  (s_axis_tlast),
-        .out_valid(unused_last_valid),
-        .out_ready(deliver),
-        .out_data (m_axis_tlast)
+        .clk     (aclk),
+        .rst     (core_rst),
+        .free    (unused_free),
+        .claim   (accept),
+        .put     (accept),
+        .put_data(s_axis_tlast),
+        .valid   (unused_valid),
+        .take    (deliver),
+        .data    (m_axis_tlast)
     );
 
     always_comb begin

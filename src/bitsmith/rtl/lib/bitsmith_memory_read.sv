@@ -73,7 +73,7 @@ module bitsmith_memory_read #(
     logic release_place;
     logic [PART_BITS-1:0] part;
     logic [WORD-1:0] word;
-    logic unused_ready;
+    logic unused_free;
     logic unused;
 
     assign to_end = MOST - {1'b0, at[3:0]};
@@ -140,17 +140,19 @@ module bitsmith_memory_read #(
         end
     end
 
-    bitsmith_axis_fifo #(
+    bitsmith_fifo #(
         .WIDTH(WORD),
-        .DEPTH(64)
+        .DEPTH(64),
+        .BLOCK(1'b0)
     ) words (
-        .clk(aclk),
-        .rst(~aresetn | clear),
-        .in_valid(come),
-        .in_ready(unused_ready),
-        .in_data(m_axi_rdata),
-        .out_valid(stored),
-        .out_ready(release_place),
-        .out_data(word)
+        .clk     (aclk),
+        .rst     (~aresetn | clear),
+        .free    (unused_free),
+        .claim   (come),
+        .put     (come),
+        .put_data(m_axi_rdata),
+        .valid   (stored),
+        .take    (release_place),
+        .data    (word)
     );
 endmodule

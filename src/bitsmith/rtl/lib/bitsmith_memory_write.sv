@@ -150,17 +150,19 @@ module bitsmith_memory_write #(
         end
     end
 
-    bitsmith_axis_fifo #(
+    bitsmith_fifo #(
         .WIDTH(WORD + WORD / 8),
-        .DEPTH(64)
+        .DEPTH(64),
+        .BLOCK(1'b0)
     ) words (
-        .clk(aclk),
-        .rst(~aresetn | (clear & (left == '0))),
-        .in_valid(whole),
-        .in_ready(room),
-        .in_data({strobe, word}),
-        .out_valid(stored),
-        .out_ready(go),
-        .out_data({m_axi_wstrb, m_axi_wdata})
+        .clk     (aclk),
+        .rst     (~aresetn | (clear & (left == '0))),
+        .free    (room),
+        .claim   (whole),
+        .put     (whole),
+        .put_data({strobe, word}),
+        .valid   (stored),
+        .take    (go),
+        .data    ({m_axi_wstrb, m_axi_wdata})
     );
 endmodule
