@@ -1,8 +1,13 @@
-"""All executions of a network's program, compared bit for bit: oracle, emulator and netlist; compiled C++ and Verilator."""
+"""All executions of a network's program, compared bit for bit: oracle, emulator and netlist; compiled C++ and Verilator.
+
+Exact results are rounded by definition.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +18,7 @@ from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Rounding
 from bitsmith.layers.network import Network
 from bitsmith.model import Model
 from bitsmith.netlist.elaborate import elaborate
@@ -35,6 +41,27 @@ def stimuli(program: Program, samples: int, seed: int = 0) -> list[npt.NDArray[n
         raw[0], raw[1] = lo, hi
         raws.append(raw)
     return raws
+
+
+def rounded(value: Fraction, fmt: FixedFormat) -> float:
+    """``value`` in ``fmt`` by the definitions of the rounding modes; saturated."""
+    scaled = value * Fraction(2) ** fmt.frac
+    floor, rest = math.floor(scaled), scaled - math.floor(scaled)
+    up = rest > Fraction(1, 2)
+    match fmt.rounding:
+        case Rounding.TRN:
+            up = False
+        case Rounding.TRN_ZERO:
+            up = rest > 0 and scaled < 0
+        case _ if rest == Fraction(1, 2):
+            up = {
+                Rounding.RND: True,
+                Rounding.RND_MIN_INF: False,
+                Rounding.RND_INF: scaled > 0,
+                Rounding.RND_ZERO: scaled < 0,
+                Rounding.RND_CONV: floor % 2 == 1,
+            }[fmt.rounding]
+    return float(min(max(floor + up, fmt.lo), fmt.hi) * Fraction(2) ** -fmt.frac)
 
 
 def assert_exact(network: Network, samples: int = 6, seed: int = 0, *, netlist: bool = True) -> Program:

@@ -27,7 +27,7 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.pooling import AdaptiveAveragePool, AdaptiveMaxPool, AveragePool, MaxPool
 from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.settings import Settings
-from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated, stimuli
+from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated, rounded, stimuli
 from tests.layers.lowered import Floats, network_of
 
 Spans: TypeAlias = Sequence[Sequence[range]]
@@ -129,27 +129,6 @@ def test_max_pool(drawn: tuple[Shape, dict[str, Any]], signed: bool, seed: int) 
         expected = pooled(x, spans, lambda values, _: max(values))
         np.testing.assert_array_equal(real, expected)
         np.testing.assert_array_equal(fixed, expected)
-
-
-def rounded(value: Fraction, fmt: FixedFormat) -> float:
-    """``value`` in ``fmt`` by the definitions of the rounding modes; saturated."""
-    scaled = value * Fraction(2) ** fmt.frac
-    floor, rest = math.floor(scaled), scaled - math.floor(scaled)
-    up = rest > Fraction(1, 2)
-    match fmt.rounding:
-        case Rounding.TRN:
-            up = False
-        case Rounding.TRN_ZERO:
-            up = rest > 0 and scaled < 0
-        case _ if rest == Fraction(1, 2):
-            up = {
-                Rounding.RND: True,
-                Rounding.RND_MIN_INF: False,
-                Rounding.RND_INF: scaled > 0,
-                Rounding.RND_ZERO: scaled < 0,
-                Rounding.RND_CONV: floor % 2 == 1,
-            }[fmt.rounding]
-    return float(min(max(floor + up, fmt.lo), fmt.hi) * Fraction(2) ** -fmt.frac)
 
 
 def mean(fmt: FixedFormat, padded: Callable[[tuple[range, ...]], int] | None) -> OfWindow:

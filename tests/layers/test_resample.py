@@ -22,7 +22,7 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.resample import Coordinates, Crop, Interpolation, NearestMode, Pad, PadMode, Resize
 from bitsmith.layers.settings import Settings
 from bitsmith.model import serialization
-from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated, stimuli
+from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated, rounded, stimuli
 from tests.layers.lowered import INPUT, Floats, network_of
 
 SIGNED = FixedFormat(True, 6, 3)
@@ -177,27 +177,6 @@ def test_cubic_weights_need_a_common_divisor() -> None:
     layer = Resize((100_003,), Interpolation.CUBIC)
     with pytest.raises(UnsupportedError, match="a common divisor of"):
         layer.reference([np.zeros((1, 2, 1))])
-
-
-def rounded(value: Fraction, fmt: FixedFormat) -> float:
-    """``value`` in ``fmt`` by the definitions of the rounding modes."""
-    scaled = value * Fraction(2) ** fmt.frac
-    floor, rest = math.floor(scaled), scaled - math.floor(scaled)
-    up = rest > Fraction(1, 2)
-    match fmt.rounding:
-        case Rounding.TRN:
-            up = False
-        case Rounding.TRN_ZERO:
-            up = rest > 0 and scaled < 0
-        case _ if rest == Fraction(1, 2):
-            up = {
-                Rounding.RND: True,
-                Rounding.RND_MIN_INF: False,
-                Rounding.RND_INF: scaled > 0,
-                Rounding.RND_ZERO: scaled < 0,
-                Rounding.RND_CONV: floor % 2 == 1,
-            }[fmt.rounding]
-    return float((floor + up) * Fraction(2) ** -fmt.frac)
 
 
 def test_every_possible_third() -> None:
