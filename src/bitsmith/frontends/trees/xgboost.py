@@ -18,12 +18,11 @@ _Objective: TypeAlias = tuple[Link, Link, bool]
 
 _PLAIN = (
     *("reg:squarederror", "reg:linear", "reg:absoluteerror", "reg:pseudohubererror", "reg:squaredlogerror"),
-    *("reg:quantileerror", "rank:ndcg", "rank:map", "rank:pairwise"),
+    *("reg:quantileerror", "rank:ndcg", "rank:map", "rank:pairwise", "binary:logitraw"),
 )
 _COUNTS = ("count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft")
 _OBJECTIVES: dict[str, _Objective] = {
     **dict.fromkeys(("binary:logistic", "reg:logistic"), (Link.SIGMOID, Link.SIGMOID, False)),
-    "binary:logitraw": (Link.IDENTITY, Link.SIGMOID, False),
     "multi:softprob": (Link.SOFTMAX, Link.IDENTITY, False),
     "multi:softmax": (Link.SOFTMAX, Link.IDENTITY, True),
     **dict.fromkeys(_PLAIN, (Link.IDENTITY, Link.IDENTITY, False)),
