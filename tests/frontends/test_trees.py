@@ -188,6 +188,17 @@ def test_scores_of_two_classes_begin_at_the_base_score(name: str) -> None:
     np.testing.assert_allclose(found, booster.predict(xgboost.DMatrix(x)), rtol=1e-5)
 
 
+def test_thresholds_are_infinite_where_missing_values_alone_go_another_way() -> None:
+    x, is_missing = _rng.normal(size=(200, 1)), np.arange(200) % 2 == 0
+    data = lightgbm.Dataset(np.where(is_missing[:, None], np.nan, x), is_missing * 3 + 0.1 * x[:, 0])
+    booster = lightgbm.train(
+        {"objective": "regression", "verbose": -1, "min_data_in_leaf": 5, "num_leaves": 4}, data, 2
+    )
+    assert "threshold=inf" in booster.model_to_string()
+    network = read_model(booster)
+    np.testing.assert_allclose(network.evaluate([x])[network.outputs[0]][:, 0], booster.predict(x), rtol=1e-12)
+
+
 def test_trees_of_vectors(tmp_path: Path) -> None:
     model = xgboost.XGBRegressor(n_estimators=4, max_depth=3, multi_strategy="multi_output_tree").fit(*SEVERAL)
     network = read_model(model)

@@ -1,6 +1,7 @@
 """Models of LightGBM: its text, which live models give too (https://lightgbm.readthedocs.io)."""
 
 import math
+import sys
 from collections.abc import Mapping
 
 import numpy as np
@@ -68,18 +69,20 @@ def _entries(block: str) -> dict[str, str]:
     return {key: value for key, _, value in lines}
 
 
-def _number(word: str, where: str) -> float:
+def _number(word: str, where: str, most: float = sys.float_info.max) -> float:
     try:
         value = float(word)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+    if not -sys.float_info.max <= value <= most:
         raise ModelFileError(f"{word[:40]!r} in place of a number", where=where)
     return value
 
 
 def _numbers(entries: Mapping[str, str], key: str, count: int, where: str) -> Floats:
-    values = np.array([_number(word, where) for word in entries.get(key, "").split()])
+    """The numbers of an entry; a threshold is infinite where only missing values go the other way."""
+    most = math.inf if key == "threshold" else sys.float_info.max
+    values = np.array([_number(word, where, most) for word in entries.get(key, "").split()])
     if len(values) != count:
         raise ModelFileError(f"{key} has {len(values)} numbers", where=where, accepted=f"{count}")
     return values
@@ -120,7 +123,7 @@ def _sets(entries: Mapping[str, str], thresholds: Floats, kinds: Places, where: 
     words = [int(_number(word, where)) for word in entries.get("cat_threshold", "").split()]
     sets = {}
     for row in rows.tolist():
-        number = int(thresholds[row])
+        number = int(min(thresholds[row], len(ends)))
         if not 0 <= number < len(ends) - 1 or not 0 <= ends[number] < ends[number + 1] <= len(words):
             raise ModelFileError("a decision on categories that there are not", where=where)
         bits = [words[place] for place in range(ends[number], ends[number + 1])]
