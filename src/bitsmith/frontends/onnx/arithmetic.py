@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.known import Known, Operand
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.onnx.call import Call, Operators, Translation
 from bitsmith.frontends.onnx.quantized import clipped, clipped_constant
 from bitsmith.frontends.onnx.tensors import dtype_of
-from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.contraction import affine_product, einsum
 from bitsmith.frontends.ops.logic import Beyond

@@ -8,10 +8,9 @@ from operator import itemgetter
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.known import Array, Known
 from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.onnx.call import Call, Operators, Translation
-from bitsmith.frontends.onnx.tensors import Array
-from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops.arithmetic import add
 from bitsmith.frontends.ops.attention import Mask, attention, repeated_heads
 from bitsmith.frontends.ops.contraction import affine_product

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.known import Array
 from bitsmith.frontends.files.json import Watched
-from bitsmith.frontends.onnx.tensors import Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)

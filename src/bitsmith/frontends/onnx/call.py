@@ -10,11 +10,10 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
+from bitsmith.frontends.builder.known import Array, Known, Operand, value_of
 from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
 from bitsmith.frontends.onnx.attributes import Attributes
 from bitsmith.frontends.onnx.graph import Node
-from bitsmith.frontends.onnx.tensors import Array
-from bitsmith.frontends.onnx.values import Known, Operand, value_of
 from bitsmith.layers.layer import Floats, as_weights
 
 

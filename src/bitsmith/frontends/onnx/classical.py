@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.known import Known
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops.arithmetic import clip
 from bitsmith.frontends.ops.contraction import dense
 from bitsmith.frontends.ops.logic import compare

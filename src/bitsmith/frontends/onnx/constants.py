@@ -6,10 +6,9 @@ from collections.abc import Callable
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.known import Array, Known
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, checked_elements
 from bitsmith.frontends.onnx.call import Call, Operators, Translation
-from bitsmith.frontends.onnx.tensors import Array
-from bitsmith.frontends.onnx.values import Known
 
 
 def _constant(call: Call) -> Array:

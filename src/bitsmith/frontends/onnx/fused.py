@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.known import Array, Known, Operand
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.onnx.activations import ACTIVATIONS
 from bitsmith.frontends.onnx.arithmetic import ARITHMETIC, operation
@@ -19,8 +20,6 @@ from bitsmith.frontends.onnx.quantized import Grid, on_grid
 from bitsmith.frontends.onnx.reduction import REDUCTIONS
 from bitsmith.frontends.onnx.shape import SHAPES
 from bitsmith.frontends.onnx.spatial import SPATIAL
-from bitsmith.frontends.onnx.tensors import Array
-from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops import activations, arithmetic, normalization
 from bitsmith.frontends.ops.contraction import affine_product
 from bitsmith.frontends.ops.normalization import Parameters

@@ -19,11 +19,11 @@ import numpy as np
 
 from bitsmith.base.graphs import reached
 from bitsmith.errors import ModelFileError, ToolMissingError, UnsupportedError
+from bitsmith.frontends.builder.known import Known
 from bitsmith.frontends.files.archive import whole_file
 from bitsmith.frontends.onnx.attributes import Attributes
 from bitsmith.frontends.onnx.live import OnnxModel
 from bitsmith.frontends.onnx.tensors import NARROW, STRING, array_of, dtype_of
-from bitsmith.frontends.onnx.values import Known
 
 if TYPE_CHECKING:
     import onnx

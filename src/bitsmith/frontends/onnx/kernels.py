@@ -6,12 +6,12 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.known import Known
 from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.classical import label_of, label_of_greatest, labels, numbers, posted
 from bitsmith.frontends.onnx.graph import MAX_NODES
 from bitsmith.frontends.onnx.loops import DISTANCES
-from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops.arithmetic import multiply, power
 from bitsmith.frontends.ops.logic import compare
 from bitsmith.frontends.ops.selection import concatenate

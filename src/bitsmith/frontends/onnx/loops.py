@@ -10,9 +10,9 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.known import Known, Operand, value_of
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.onnx.graph import MAX_NODES, Body, Node
-from bitsmith.frontends.onnx.values import Known, Operand, value_of
 from bitsmith.frontends.ops.selection import select
 
 Operands: TypeAlias = "tuple[Operand | None, ...]"

@@ -16,11 +16,11 @@ from functools import partial
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.known import Known, Operand
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.fused import FUSED, becomes, own
 from bitsmith.frontends.onnx.quantized import QUANTIZED, Along, Grid, dequantized, on_grid, quantized
-from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
 from bitsmith.frontends.ops.reduction import Reducer
 from bitsmith.ir.types import frozen

@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
+from bitsmith.frontends.builder.known import Array, Known, Operand
 from bitsmith.frontends.builder.value import ONE, Codes, Kind, Value, constant, held
 from bitsmith.frontends.onnx.call import Call, Operators, Translation
 from bitsmith.frontends.onnx.graph import Node
-from bitsmith.frontends.onnx.tensors import NARROW, Array, dtype_of
-from bitsmith.frontends.onnx.values import Known, Operand
+from bitsmith.frontends.onnx.tensors import NARROW, dtype_of
 from bitsmith.ir.types import frozen
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.quantization.quantize import Quantize

@@ -21,6 +21,7 @@ import numpy as np
 from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
+from bitsmith.frontends.builder.known import Array, Known, Operand
 from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.refusals import Refusal, Refusals, refused
 from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
@@ -35,8 +36,6 @@ from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, trans
 from bitsmith.frontends.onnx.qlinear import QLINEAR
 from bitsmith.frontends.onnx.qonnx_layers import QONNX_DOMAINS
 from bitsmith.frontends.onnx.quantized import QUANTIZED, takes_codes, with_integers
-from bitsmith.frontends.onnx.tensors import Array
-from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops.selection import stack
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network

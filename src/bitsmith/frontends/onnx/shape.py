@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.known import Array, Known
 from bitsmith.frontends.builder.value import ONE, Batch, Kind, MixedSamplesError, Value, constant
 from bitsmith.frontends.onnx.call import Call, Operators, Translation, function, integers
-from bitsmith.frontends.onnx.tensors import Array
-from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops import logic, selection, shape
 from bitsmith.frontends.ops.logic import Beyond
 from bitsmith.frontends.ops.reduction import running_sum

@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.known import Array
 from bitsmith.frontends.builder.value import MAX_ELEMENTS
 
 if TYPE_CHECKING:
     import onnx
 
-Array: TypeAlias = npt.NDArray[np.generic]
 """A tensor of numbers or truth values."""
 
 STRING, BRAIN_FLOAT = 8, 16

@@ -1,7 +1,7 @@
-"""Constants of an ONNX graph, which may depend on the number of samples.
+"""Constants of a graph, which may depend on the number of samples.
 
-Sizes are computed by the graph itself in many models (``Shape``, ``Gather``, ``Concat``, ``Reshape``). With a batch of open size
-such constants are evaluated for several numbers of samples at once: what is the same for all does not depend on the batch.
+Many models compute sizes themselves (``Shape``, ``Gather``, ``Concat``, ``Reshape`` of ONNX). With a batch of open size such
+constants are evaluated for several numbers of samples at once: what is the same for all does not depend on the batch.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
-from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.layers.layer import as_weights
+
+Array: TypeAlias = npt.NDArray[np.generic]
 
 
 @dataclass(frozen=True, slots=True)
