@@ -128,6 +128,11 @@ KERNEL = np.random.default_rng(2).normal(size=(3, 2, 4, 5))
 FIRST = torch.from_numpy(IMAGES.transpose(0, 3, 1, 2))
 
 
+SQUARES = np.pad(IMAGES**2, [(0, 0), (0, 0), (0, 0), (1, 1)])
+NEAR = SQUARES[..., :-2] + SQUARES[..., 1:-1] + SQUARES[..., 2:]
+WIDER = {"output_shape": [3, 14, 17, 5], "padding": "VALID"}
+
+
 def _last(image: torch.Tensor) -> Any:
     return image.numpy().transpose(0, 2, 3, 1)
 
@@ -174,6 +179,26 @@ ON_IMAGES: dict[str, tuple[Config, Any]] = {
     "repeated": (
         _operation("image.resize", size=[12, 16], method="nearest"),
         IMAGES.repeat(2, axis=1).repeat(2, axis=2),
+    ),
+    "larger": (
+        _operation("nn.conv2d_transpose", filters=KERNEL.transpose(0, 1, 3, 2).tolist(), strides=2, **WIDER),
+        _last(
+            functional_of_torch.conv_transpose2d(
+                FIRST, torch.from_numpy(KERNEL.transpose(2, 3, 0, 1)), stride=2, output_padding=(1, 1)
+            )
+        ),
+    ),
+    "from corner to corner": (
+        _operation("compat.v1.image.resize_bilinear", size=[9, 4], align_corners=True),
+        _last(functional_of_torch.interpolate(FIRST, size=(9, 4), mode="bilinear", align_corners=True)),
+    ),
+    "from the first": (
+        _operation("compat.v1.image.resize_nearest_neighbor", size=[4, 12], name=None),
+        _last(functional_of_torch.interpolate(FIRST, size=(4, 12), mode="nearest")),
+    ),
+    "of neighbors": (
+        _operation("nn.local_response_normalization", depth_radius=1, bias=2.0, alpha=0.5, beta=0.75),
+        IMAGES / (2 + 0.5 * NEAR) ** 0.75,
     ),
     "blocks": (
         _operation("nn.depth_to_space", block_size=2, data_format="NHWC"),
@@ -261,3 +286,96 @@ def test_what_is_refused(name: str, tmp_path: Path) -> None:
     operation, error, message = REFUSED[name]
     with pytest.raises(error, match=f"(?s){message}"):
         read_model(_model(tmp_path, operation))
+
+
+def _of_sizes(function: str, name: str, *inbound: Any, **named: Any) -> Config:
+    config = {"name": name, "trainable": True, "dtype": "float32", "function": function}
+    nodes = [list(inbound) or [["shape", 0, 0, named]]]
+    return {"class_name": "TFOpLambda", "name": name, "config": config, "inbound_nodes": nodes}
+
+
+def _size(axis: int) -> tuple[Config, list[Any]]:
+    """One of the sizes of the input, and the reference to it."""
+    return _of_sizes("__operators__.getitem", f"size{axis}", slice_spec=axis), [f"size{axis}", 0, 0]
+
+
+SHAPE = _of_sizes("compat.v1.shape", "shape", [*SELF, {"out_type": "int32"}])
+SAMPLES, COUNT, WIDTH = _size(0), _size(1), _size(2)
+
+BY_SIZES: dict[str, tuple[list[Config], Config, Any]] = {
+    "all in a row": (
+        [SAMPLES[0], _of_sizes("stack", "sizes", [*SAMPLES[1], {"axis": 0}], ["_CONSTANT_VALUE", -1, -1, {"axis": 0}])],
+        _operation("reshape", shape=["sizes", 0, 0]),
+        X.reshape(20, 6),
+    ),
+    "a product": (
+        [SAMPLES[0], COUNT[0], WIDTH[0], _of_sizes("math.multiply", "all", [*COUNT[1], {"y": WIDTH[1]}])],
+        _operation("reshape", shape=[SAMPLES[1], ["all", 0, 0], 1]),
+        X.reshape(20, 6, 1),
+    ),
+    "the sizes of a part": (
+        [
+            _of_sizes("__operators__.getitem", "first", slice_spec={"start": None, "stop": 1, "step": None}),
+            _of_sizes("concat", "sizes", ["first", 0, 0, {"axis": 0}], [["_CONSTANT_VALUE", -1, 6, {"axis": 0}]]),
+        ],
+        _operation("reshape", shape=["sizes", 0, 0]),
+        X.reshape(20, 6),
+    ),
+    "a mean": (
+        [COUNT[0], _of_sizes("cast", "count", [*COUNT[1], {"dtype": "float32"}])],
+        _operation("math.truediv", y=["count", 0, 0]),
+        X / 2,
+    ),
+    "rows of one number": (
+        [
+            SAMPLES[0],
+            _of_sizes("fill", "row", [*SAMPLES[1], {"value": 2.0}], *(["_CONSTANT_VALUE", -1, n, {}] for n in (1, 3))),
+        ],
+        _operation("concat", ["row", 0, 0, {"axis": 1}], [*SELF, {"axis": 1}]),
+        np.concatenate([np.full((20, 1, 3), 2.0), X], axis=1),
+    ),
+    "a row for each sample": (
+        [
+            SAMPLES[0],
+            _of_sizes(
+                "repeat", "rows", ["_CONSTANT_VALUE", -1, [[[1.0, 2.0, 3.0]]], {"repeats": SAMPLES[1], "axis": 0}]
+            ),
+        ],
+        _operation("concat", ["rows", 0, 0, {"axis": 1}], [*SELF, {"axis": 1}]),
+        np.concatenate([np.broadcast_to([[[1.0, 2.0, 3.0]]], (20, 1, 3)), X], axis=1),
+    ),
+    "numbers of places": (
+        [
+            WIDTH[0],
+            _of_sizes("range", "places", [*WIDTH[1], {"delta": 1}]),
+            _of_sizes("cast", "numbers", ["places", 0, 0, {"dtype": "float32"}]),
+        ],
+        _operation("math.multiply", y=["numbers", 0, 0]),
+        X * np.arange(3),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BY_SIZES)
+def test_what_is_computed_of_sizes(name: str, tmp_path: Path) -> None:
+    sizes, operation, wanted = BY_SIZES[name]
+    path = write_model(tmp_path, functional(source("x", 2, 3), SHAPE, *sizes, operation, outputs=("y",)), {})
+    network = read_model(path)
+    np.testing.assert_allclose(network.evaluate([X])[network.outputs[0]], wanted, rtol=1e-6)
+
+
+def test_sizes_that_depend_on_the_number_of_samples_in_another_way_are_refused(tmp_path: Path) -> None:
+    more = _of_sizes("math.add", "more", [*SAMPLES[1], {"y": 1}])
+    double = _of_sizes("math.multiply", "more", [*SAMPLES[1], {"y": 2}])
+    for sizes, found in ((more, "2, 8, 12"), (double, "2, 14, 22")):
+        operation = _operation("reshape", shape=[["more", 0, 0], -1])
+        layers = (source("x", 2, 3), SHAPE, SAMPLES[0], sizes, operation)
+        path = write_model(tmp_path, functional(*layers, outputs=("y",)), {})
+        with pytest.raises(UnsupportedError, match=f"a size that is {found} for 1, 7, 11 samples"):
+            read_model(path)
+
+
+def test_an_output_of_sizes_alone_is_refused(tmp_path: Path) -> None:
+    path = write_model(tmp_path, functional(source("x", 2, 3), SHAPE, outputs=("shape",)), {})
+    with pytest.raises(UnsupportedError, match="computed of sizes alone"):
+        read_model(path)

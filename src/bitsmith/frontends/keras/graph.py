@@ -332,6 +332,9 @@ def _constant(value: Json) -> Constant | None:
     match value:
         case ["_CONSTANT_VALUE", -1, found, *_]:
             return Constant(found)
+        case [[*_], *_]:  # a list of them
+            items = [_constant(item) for item in value]
+            return Constant([item.value for item in items if item]) if all(items) else None
     return None
 
 

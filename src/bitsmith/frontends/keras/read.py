@@ -15,6 +15,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
+from bitsmith.frontends.builder.known import Known
 from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Kind, Value
@@ -35,6 +36,7 @@ from bitsmith.frontends.keras.operands import Constant
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.qkeras.layers import QKERAS
 from bitsmith.frontends.keras.qkeras.live import check_quantizers
+from bitsmith.frontends.keras.sizes import resolved, sizes_of
 from bitsmith.frontends.keras.subclassed import functional
 from bitsmith.frontends.keras.tensorflow_ops import TENSORFLOW_OPS
 from bitsmith.frontends.keras.weights import LayerPath, LiveWeights
@@ -120,7 +122,7 @@ class _Reading:
     draft: Draft
     names: UniqueNames = field(default_factory=UniqueNames)
     refusals: Refusals = field(default_factory=Refusals)
-    results: dict[Call, tuple[Value, ...]] = field(default_factory=dict)
+    results: dict[Call, tuple[Value | Known, ...]] = field(default_factory=dict)
     uses: dict[LayerPath, int] = field(default_factory=dict)
     masks: dict[int, Value] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -142,20 +144,33 @@ class _Reading:
             raise self.refusals.error(self.source.model.where, LAYERS)
         if any(call.entry.class_name in PROXIES for call in graph.calls):
             take_exactly(draft)
-        inputs, outputs = ([build.number(self._value(one)) for one in ends] for ends in (graph.inputs, graph.outputs))
+        inputs, outputs = ([self._number(build, one) for one in ends] for ends in (graph.inputs, graph.outputs))
         named = draft.named(range(len(draft.nodes)), self.names)
         return draft.network(named, inputs, outputs, graph.name, tuple(self.notes))
 
-    def _value(self, result: Result) -> Value:
+    def _number(self, build: Builder, result: Result) -> int:
+        """The number of a value in the draft."""
+        value = self._value(result)
+        if isinstance(value, Known):
+            raise UnsupportedError("an output that is computed of sizes alone", where=self.source.model.where)
+        return build.number(value)
+
+    def _value(self, result: Result) -> Value | Known:
         if not result.index < len(self.results[result.call]):
             raise self.source.model.error("a result that its layer does not have")
-        found = self.results[result.call][result.index]
+        value = self.results[result.call][result.index]
         # Of integers in a layer Keras says its policy's type, whatever it computes.
-        known = found.kind is not Kind.REAL and not _is_operation(result.call.entry, self.source.major)
-        return found if known else _of_type(found, result.dtype)
+        if isinstance(value, Known) or (
+            value.kind is not Kind.REAL and not _is_operation(result.call.entry, self.source.major)
+        ):
+            return value
+        return _of_type(value, result.dtype)
 
     def _translate(self, call: Call, build: Builder) -> None:
         """Translate a call, if all that it reads was translated."""
+        if (sizes := self._sizes(call, build)) is not None:
+            self.results[call] = sizes
+            return
         entry, weights = call.entry, self.source.weights
         is_operation = _is_operation(entry, self.source.major)
         live = weights.at(call.path) if isinstance(weights, LiveWeights) else None
@@ -177,16 +192,23 @@ class _Reading:
         own = () if is_operation else masks_of_results(_kind(entry), layer_call, each_step=call.each_step)
         if call.each_step:
             translation = on_each_step(translation, entry.class_name)
-        self.results[call] = _results(layer_call, translation)
+        self.results[call] = results = _results(layer_call, translation)
         _share(self.draft, self.uses.setdefault(call.path, build.origin), build.origin)
-        hand_on(_kind(entry), layer_call, self.results[call], own, self.masks)
+        hand_on(_kind(entry), layer_call, results, own, self.masks)
+
+    def _sizes(self, call: Call, build: Builder) -> tuple[Known, ...] | None:
+        """The results of an operation of TensorFlow on sizes alone; None of all others."""
+        known = all(one.call in self.results for one in call.arguments.tensors)
+        if not known or call.entry.class_name not in ("TFOpLambda", "SlicingOpLambda"):
+            return None
+        return sizes_of(call.entry.config, call.arguments.mapped(self._value), build.counts)
 
     def _layer_call(self, call: Call, build: Builder) -> LayerCall:
         """The layer on the values of its operands, with its variables."""
         config, weights = call.entry.config, self.source.weights
         stored = partial(weights.variables, call.path)
         live = partial(weights.part, call.path) if isinstance(weights, LiveWeights) else lambda _: None
-        given = call.arguments.mapped(self._value)
+        given = resolved(call.arguments.mapped(self._value), build.counts)
         return LayerCall(
             config, self.source.major, given, stored, build, self.masks, self.notes, live=live, masked=False
         )

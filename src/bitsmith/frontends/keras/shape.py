@@ -9,7 +9,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, Value
-from bitsmith.frontends.files.json import Json, integer, integers, is_integer, shown
+from bitsmith.frontends.files.json import Fields, Json, integer, integers, is_integer, shown
 from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, axes_of, axis_of, configured, numbers
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.layers.shape import Flatten
@@ -34,6 +34,15 @@ def _reshape(call: LayerCall) -> Value:
     if len(sizes) != len(target):
         raise call.config.wrong("target_shape", "positive integers, and -1 at most once")
     return call.build.viewed(call.x, (1, *shape.completed(sizes, math.prod(call.x.shape))), Batch(0))
+
+
+def _viewed(call: LayerCall) -> Value:
+    """An operand under another shape, in which None is the number of samples."""
+    given = call.config.get("newshape")
+    sizes: list[Json] = given if isinstance(given, list) else [given]
+    where, counts = call.config.where, call.build.counts
+    shapes = [Fields({"newshape": [n if size is None else size for size in sizes]}, where) for n in counts]
+    return shape.view(call.build, call.x, [one.integers("newshape") for one in shapes])
 
 
 def _permute(call: LayerCall) -> Value:
@@ -152,9 +161,7 @@ SHAPES: ByClass = {
 }
 
 SHAPE_OPS: ByClass = {
-    "Reshape": configured(
-        lambda build, x, sizes: shape.view(build, x, [sizes] * len(build.counts)), "Reshape", integers("newshape")
-    ),
+    "Reshape": Translation(_viewed, "Reshape"),
     "ExpandDims": configured(shape.unsqueeze, "Reshape", axes_of),
     "Squeeze": configured(shape.squeeze, "Reshape", axes_of),
     "Transpose": configured(Builder.permuted, "Permute", integers("axes")),

@@ -14,7 +14,10 @@ from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.shape import whole_numbers
 from bitsmith.frontends.ops import selection
 from bitsmith.frontends.ops.arithmetic import multiply, subtract
+from bitsmith.frontends.ops.normalization import around
 from bitsmith.frontends.ops.shape import depth_to_space, space_to_depth, swap
+from bitsmith.frontends.ops.spatial import along
+from bitsmith.layers.resample import Coordinates, Interpolation, NearestMode, Resize
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,7 @@ _SAME: Mapping[str, _Same] = {
     "where": _Same("Where", ("x", "y"), {}),
     "clip_by_value": _Same("Clip", (), {"clip_value_min": "x_min", "clip_value_max": "x_max"}),
     "reshape": _Same("Reshape", (), {"shape": "newshape"}),
+    "broadcast_to": _Same("BroadcastTo", (), {"shape": "shape"}),
     "image.resize": _Same("Resize", (), {"size": "size", "method": "interpolation", "antialias": "antialias"}),
     **dict.fromkeys(("transpose", "compat.v1.transpose"), _Same("Transpose", (), {"perm": "axes"})),
 }
@@ -244,6 +248,56 @@ def _convolution(name: str) -> Translation:
     return Translation(results, "Conv", frozenset({*_FILTERS, *_RATES, "strides", "stride", "padding", *_IGNORED}))
 
 
+def _transposed(call: LayerCall) -> tuple[Value, ...]:
+    """A transposed convolution with a constant kernel, whose result has the given shape."""
+    kernel, shape = (
+        numbers(next((value for key in _FILTERS if (value := call.plain(key)) is not None), None)),
+        call.x.shape,
+    )
+    strides, sizes = _inner(call, "strides"), call.plain("output_shape")
+    if kernel.ndim != 4 or len(shape) != 3 or not isinstance(sizes, list) or len(sizes) != 4:
+        found = f"a kernel of shape {kernel.shape}, and the result {shown(sizes)}"
+        raise UnsupportedError(found, accepted="two spatial axes, and a size for each axis")
+    given = Fields({"strides": strides, "sizes": sizes[1:3]}, call.config.where)
+    axes = [*zip(given.per_axis("sizes", 2), shape, given.per_axis("strides", 2), kernel.shape, strict=False)]
+    same = call.plain("padding") in (None, "SAME")
+    more: list[Json] = [new - (old - 1) * stride - (size % 2 if same else size) for new, old, stride, size in axes]
+    config: dict[str, Json] = {
+        "strides": strides,
+        "padding": "same" if same else call.plain("padding"),
+        "kernel_size": [*kernel.shape[:2]],
+        "filters": kernel.shape[2],
+        "output_padding": None if all(new == old * stride for new, old, stride, _ in axes) and same else more,
+        "use_bias": False,
+    }
+    return _as_layer(call.with_trained([constant(kernel)]), LAYERS["Conv2DTranspose"], config)
+
+
+def _resized(way: Interpolation) -> Translation:
+    """Images with new sizes as TensorFlow 1 has them, which begins at the first element."""
+
+    def read(call: LayerCall) -> Value:
+        _check(call)
+        corners, centers = call.flag("align_corners"), call.flag("half_pixel_centers")
+        if corners and centers:
+            raise UnsupportedError("align_corners and half_pixel_centers together", accepted="one of the two")
+        sizes = Fields({"size": call.plain("size")}, call.config.where).per_axis("size", 2)
+        by_centers = Coordinates.HALF_PIXEL if centers else Coordinates.ASYMMETRIC
+        rounding = NearestMode.ROUND_PREFER_CEIL if corners or centers else NearestMode.FLOOR
+        layer = Resize(sizes, way, Coordinates.ALIGN_CORNERS if corners else by_centers, rounding)
+        return along(call.build, call.x, lambda x: call.build.emit(layer, x), (2,), first=False)
+
+    return Translation(read, "Resize", frozenset({"size", "align_corners", "half_pixel_centers", *_IGNORED}))
+
+
+def _local_response(call: LayerCall) -> Value:
+    _check(call)
+    defaults = {"depth_radius": 5, "bias": 1.0, "alpha": 1.0, "beta": 0.5}
+    radius, bias, alpha, beta = (float(call.numbers(key, default=value)) for key, value in defaults.items())
+    size = int(2 * radius + 1)
+    return around(call.build, call.first, -1, size, alpha * size, beta, bias)
+
+
 def _blocks(make: Callable[..., Value]) -> Translation:
     """Blocks of an image as channels, or channels as blocks."""
 
@@ -293,6 +347,19 @@ TENSORFLOW_OPS: Mapping[str, Translation] = {
     **dict.fromkeys(("nn.depthwise_conv2d", "compat.v1.nn.depthwise_conv2d"), _convolution("DepthwiseConv{}D")),
     **dict.fromkeys(("nn.depth_to_space", "compat.v1.depth_to_space"), _blocks(depth_to_space)),
     **dict.fromkeys(("nn.space_to_depth", "compat.v1.space_to_depth"), _blocks(space_to_depth)),
+    **dict.fromkeys(
+        ("nn.conv2d_transpose", "compat.v1.nn.conv2d_transpose"),
+        Translation(
+            _transposed, "ConvTranspose", frozenset({*_FILTERS, "output_shape", "strides", "padding", *_IGNORED})
+        ),
+    ),
+    "compat.v1.image.resize_nearest_neighbor": _resized(Interpolation.NEAREST),
+    "compat.v1.image.resize_bilinear": _resized(Interpolation.LINEAR),
+    "nn.local_response_normalization": Translation(
+        _local_response,
+        "Power, EinsumDense, BatchNormalization, Power and Multiply",
+        frozenset({"depth_radius", "bias", "alpha", "beta", *_IGNORED}),
+    ),
     "math.squared_difference": Translation(_squared_difference, "Subtract and Multiply", frozenset({"y", *_IGNORED})),
     "math.add_n": LAYERS["Add"],
     "slice": Translation(_slice, "Slice", frozenset({"begin", "size", *_IGNORED})),
