@@ -12,6 +12,7 @@ import pytest
 from bitsmith.emulate.batches import Arrays, checked_batches, float_batches, read_array, read_arrays
 from bitsmith.emulate.samples import arrays_of
 from bitsmith.errors import InputDataError
+from bitsmith.layers.layer import Shape
 
 ONE, TWO = {"x": (3,)}, {"image": (2, 2), "scale": ()}
 IMAGES, SCALES = np.zeros((5, 2, 2)), np.zeros(5)
@@ -168,21 +169,23 @@ def test_files_that_are_nothing_of_the_sort_are_told_how_to_write_one(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
+    ("found", "wanted", "told"),
     [
-        ((2, 6, 5, 3), r"if channels are the last axis: numpy.moveaxis\(x, -1, 1\)"),
-        ((2, 5, 3, 6), r"if channels are the first axis: numpy.moveaxis\(x, 1, -1\)"),
-        ((2, 90), r"if each row is a sample: x.reshape\(-1, 3, 6, 5\)"),
+        ((2, 6, 5, 3), (3, 6, 5), r"if channels are the last axis: numpy.moveaxis\(x, -1, 1\)"),
+        ((2, 5, 3, 6), (3, 6, 5), r"if channels are the first axis: numpy.moveaxis\(x, 1, -1\)"),
+        ((2, 90), (3, 6, 5), r"if each row is a sample: x.reshape\(-1, 3, 6, 5\)"),
+        ((2, 6, 5, 3), (90,), r"to make each sample flat: x.reshape\(len\(x\), -1\)"),
     ],
 )
-def test_arrays_in_another_layout_are_told_how_to_turn(found: tuple[int, ...], told: str) -> None:
+def test_arrays_in_another_layout_are_told_how_to_turn(found: Shape, wanted: Shape, told: str) -> None:
     with pytest.raises(InputDataError, match=told):
-        checked_batches({"x": (3, 6, 5)}, np.zeros(found))
+        checked_batches({"x": wanted}, np.zeros(found))
     turned = eval(told.partition(": ")[2].replace("\\", ""), {"x": np.zeros(found), "numpy": np})
-    assert turned.shape == (2, 3, 6, 5)
+    assert turned.shape == (2, *wanted)
 
 
-def test_arrays_of_other_sizes_are_not() -> None:
+@pytest.mark.parametrize("wanted", [(3, 6, 5), (90,), ()])
+def test_arrays_of_other_sizes_are_not(wanted: Shape) -> None:
     with pytest.raises(InputDataError) as caught:
-        checked_batches({"x": (3, 6, 5)}, np.zeros((2, 3, 6, 4)))
+        checked_batches({"x": wanted}, np.zeros((2, 3, 6, 4)))
     assert not caught.value.remedy

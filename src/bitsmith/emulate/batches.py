@@ -102,13 +102,15 @@ def check_batch(batch: Batch, name: str, shape: Shape) -> None:
 
 
 def _moved(own: Shape, shape: Shape) -> str:
-    """The call that makes batches of ``shape`` of an array with its channels elsewhere, or with flat samples."""
+    """The call that makes batches of ``shape`` of an array with its channels elsewhere, or samples that are or should be flat."""
     calls = {
         (*shape[1:], *shape[:1]): "if channels are the last axis: numpy.moveaxis(x, -1, 1)",
         (*shape[-1:], *shape[:-1]): "if channels are the first axis: numpy.moveaxis(x, 1, -1)",
         (math.prod(shape),): f"if each row is a sample: x.reshape(-1, {', '.join(map(str, shape))})",
     }
-    return calls.get(own[1:], "") if len(shape) > 1 else ""
+    if len(shape) > 1 or not own:
+        return calls.get(own[1:], "")
+    return "to make each sample flat: x.reshape(len(x), -1)" if (math.prod(own[1:]),) == shape else ""
 
 
 def in_frames(batches: Sequence[Batch] | None, samples: int) -> Sequence[Batch] | None:
