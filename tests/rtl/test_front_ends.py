@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pyslang.syntax import SyntaxKind, SyntaxNode, SyntaxTree
 
@@ -19,6 +20,8 @@ from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.protection import Protection
 from bitsmith.flows.run import Command, run
 from bitsmith.flows.tools import YOSYS, find
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes.program import simplify
 from bitsmith.rtl import uart_wrapper
@@ -269,3 +272,20 @@ def test_quartus_has_a_place_for_memories_that_are_read_without_a_clock(tmp_path
     assert found == ["bitsmith_delay", "bitsmith_fifo"]
     sources = [tmp_path / f"{each}.sv" for each in ("bitsmith_fifo", "bitsmith_ram")]
     compile_with_slang(sources, "--top", "bitsmith_fifo", "-DALTERA_RESERVED_QIS")
+
+
+def test_engines_whose_layers_differ_in_sign_are_read_without_a_warning(tmp_path: Path) -> None:
+    """Results of which some are negative and others not have a bit more than each number that is stored."""
+    rng, builder = np.random.default_rng(1), ProgramBuilder()
+    formats = [FixedFormat(signed, 7, 2, Rounding.RND, Overflow.SAT) for signed in (True, False, True)]
+    x = builder.input("x", (4,), formats[0])
+    for number, kept in enumerate(formats):
+        with builder.layer(f"layer{number}"):
+            x = builder.cast(builder.linear(x, rng.integers(-3, 4, (4, 4)), 1), kept)
+    program = builder.program([("y", x)])
+    names = frozenset(node.layer for node in program.nodes if node.layer)
+    directives = Directives(dict.fromkeys(names, 100), False, engine=names)
+    each = circuit(program, directives, ECP5.delays, 8.0, "net", Title("test", DIGEST))
+    paths = write(tmp_path, each, is_watched=True)
+    compile_with_slang(paths)
+    lint(paths, "net_axil")

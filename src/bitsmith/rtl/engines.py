@@ -18,7 +18,7 @@ from bitsmith.rtl.memory import address_bits
 from bitsmith.rtl.process_text import ProcessText
 from bitsmith.rtl.protection import CheckedMemory
 from bitsmith.rtl.stream_top import ALWAYS, joined, label_of
-from bitsmith.rtl.tokens import Element, bits, layout
+from bitsmith.rtl.tokens import CoreResult, Element, bits, layout
 
 Fields: TypeAlias = list[tuple[int, int]]
 """Values and widths, the lowest first."""
@@ -57,7 +57,6 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     takes = [[f"{sums}[{k * total_bits}+:{total_bits}]", *told[k % kind.abreast]] for k in range(copies)]
     cores = [process.core(kind.program, valid, joined(each), k) for k, each in enumerate(takes)]
     done, (_, core_result) = cores[0]
-    stored = joined([kept.converted([number]) for _, (kept, _) in cores])
     ports = {
         **_ends(process, kind, index, number),
         "layer": index,
@@ -70,7 +69,7 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
         "core_valid": valid,
         "core_sum": sums,
         "core_done": done,
-        "core_stored": stored,
+        "core_stored": _stored(process, [kept for _, (kept, _) in cores], number),
         **fills,
     }
     ports |= process.fault("numbers", number.width)
@@ -84,6 +83,14 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     process.instance("engine", parameters, ports)
     if any(layer.watched for layer in kind.layers):
         _taps(process, kind, index, done, number.width, ports["core_stored"])
+
+
+def _stored(process: ProcessText, kept: Sequence[CoreResult], number: Element) -> str:
+    """The numbers that are stored, which may need fewer bits than results of layers some of which are negative."""
+    for k, result in enumerate(kept):
+        if result.elements[0].width > number.width:
+            process.say(f"assign {process.wire(f'unused_out{k}')} = ^{result.word};")
+    return joined([result.converted([number]) for result in kept])
 
 
 def _ends(process: ProcessText, kind: Engine, layer: str, number: Element) -> dict[str, str]:
