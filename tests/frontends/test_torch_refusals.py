@@ -17,7 +17,7 @@ from torch.ao import quantization as ao
 from torch.nn import functional
 
 from bitsmith.compiler import compile_network
-from bitsmith.errors import BitsmithError, ConfigError, UnsupportedError
+from bitsmith.errors import BitsmithError, ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.torch.live import TorchModel, _reason
 from bitsmith.frontends.torch.read import read_torch
@@ -63,6 +63,10 @@ def test_what_mixes_samples_is_refused(name: str) -> None:
 
 REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "indices": (lambda x: functional.max_pool1d(x, 2, return_indices=True), "indices of maxima"),
+    "places of maxima": (
+        lambda x: functional.max_unpool1d(*functional.max_pool1d(x, 2, return_indices=True), 2),
+        "counted over all samples",
+    ),
     "comparison of whole tensors": (lambda x: x * torch.equal(x, x + 1.0), "equal"),
     "mode": (lambda x: x.mode(1)[0], "mode (mode)"),
     "random": (nn.Sequential(Of(lambda x: x + torch.rand(4, 5))), "0.rand (rand): random"),
@@ -242,6 +246,11 @@ def test_modules_that_watch_data_are_told_and_left_as_they_are(kind: type[ao.Fak
     before = copy.deepcopy(watched.state_dict())
     assert re.search(r"torch\.ao\.quantization, which watch(.|\n)*the float module", refusal(watched.eval(), (5,)))
     assert all(torch.equal(values, before[name]) for name, values in watched.state_dict().items())
+
+
+def test_weights_on_the_device_meta_are_to_be_loaded() -> None:
+    with pytest.raises(ModelFileError, match="load the weights before"):
+        read_torch(nn.Linear(3, 2).to("meta"), ReadOptions(input_shape=((3,),)))
 
 
 def test_an_example_that_is_a_dictionary() -> None:

@@ -175,7 +175,8 @@ def _strided(data: bytes, meta: Fields) -> Floats:
     if 0 in sizes:
         return as_weights(np.zeros(sizes))
     if last >= len(flat):
-        raise ModelFileError(f"{len(data)} bytes for a tensor of sizes {sizes}", where=meta.where)
+        remedy = "" if data else "load the weights before: tensors on the device 'meta' have none"
+        raise ModelFileError(f"{len(data)} bytes for a tensor of sizes {sizes}", where=meta.where, remedy=remedy)
     steps = tuple(stride * dtype.itemsize for stride in strides)
     values = np.lib.stride_tricks.as_strided(flat[offset:], sizes, steps, writeable=False)
     if number == BRAIN_FLOAT:

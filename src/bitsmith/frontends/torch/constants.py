@@ -35,7 +35,7 @@ def _is_nan(call: Call) -> Result:
 def _arange(call: Call) -> Result:
     start, step = call.number("start", 0.0), call.number("step", 1.0)
     if call.is_size("end"):
-        why, ends = "end is the number of samples", call.size_of(call.get("end"))
+        why, ends = "places that are counted over all samples of a batch (arange)", call.size_of(call.get("end"))
         if not (start.is_integer() and step.is_integer() and step):
             return (Unknown(why),)
         ranges = tuple(range(int(start), end, int(step)) for end in ends)
