@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from keras_jsons import Config, functional, source, write_model
+from keras_jsons import Config, functional, layer, source, write_model
 from torch.nn import functional as functional_of_torch
 
 from bitsmith.errors import ModelFileError, UnsupportedError
@@ -378,4 +378,13 @@ def test_sizes_that_depend_on_the_number_of_samples_in_another_way_are_refused(t
 def test_an_output_of_sizes_alone_is_refused(tmp_path: Path) -> None:
     path = write_model(tmp_path, functional(source("x", 2, 3), SHAPE, outputs=("shape",)), {})
     with pytest.raises(UnsupportedError, match="computed of sizes alone"):
+        read_model(path)
+
+
+def test_sizes_on_each_step_are_refused(tmp_path: Path) -> None:
+    operation = _operation("reshape", shape=[SAMPLES[1], 6])
+    inner = functional(source("x", 2, 3), SHAPE, SAMPLES[0], operation, outputs=("y",))
+    steps = layer("TimeDistributed", "steps", "x", layer=inner)
+    path = write_model(tmp_path, functional(source("x", 4, 2, 3), steps, outputs=("steps",)), {})
+    with pytest.raises(UnsupportedError, match="shape, size0"):
         read_model(path)

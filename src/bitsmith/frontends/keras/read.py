@@ -197,9 +197,9 @@ class _Reading:
         hand_on(_kind(entry), layer_call, results, own, self.masks)
 
     def _sizes(self, call: Call, build: Builder) -> tuple[Known, ...] | None:
-        """The results of an operation of TensorFlow on sizes alone; None of all others."""
+        """The results of an operation of TensorFlow on sizes alone; None of all others, and of those on each step."""
         known = all(one.call in self.results for one in call.arguments.tensors)
-        if not known or call.entry.class_name not in ("TFOpLambda", "SlicingOpLambda"):
+        if not known or call.each_step or call.entry.class_name not in ("TFOpLambda", "SlicingOpLambda"):
             return None
         return sizes_of(call.entry.config, call.arguments.mapped(self._value), build.counts)
 
