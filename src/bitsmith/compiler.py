@@ -99,7 +99,7 @@ def compile_network(
     finer = Finer()
     if calibration is None:
         finer = _finer(network, lowered)
-        notes = (*notes, *_of_scales(network, finer))
+        notes = (*notes, *_of_scales(network, lowered(finer)[1], finer))
     network, program = lowered(finer)
     program = dumped("program", program, program_text)
     return Compiled(network, simplify(program), (*notes, *_indices(network, program), *in_words(network, program)))
@@ -118,12 +118,13 @@ def _finer(network: Network, lowered: Callable[[Finer], tuple[Network, Program]]
     return finer_for_scales(network, lambda finer: lowered(finer)[1])
 
 
-def _of_scales(network: Network, finer: Finer) -> Iterator[str]:
-    """Return the note on inputs about which nothing is known."""
+def _of_scales(network: Network, program: Program, finer: Finer) -> Iterator[str]:
+    """Return the note on inputs about which nothing is known; ``program`` has the steps that they have."""
+    fracs = {op.name: int(op.frac.max()) for op in program.input_ops()}
     unknown: dict[FixedFormat, list[str]] = {}
     for name in network.unknown_inputs():
         fmt = network.input(name).default_format(network.node(name).settings.result_bits)
-        fmt = fmt if network.input(name).integer else finer_format(fmt, fmt.frac + finer.inputs)
+        fmt = fmt if network.input(name).integer else finer_format(fmt, fracs[name])
         unknown.setdefault(fmt, []).append(repr(name))
     yield from (
         f"No calibration data and no precision for input {', '.join(names)}: it is {fmt}. "

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from bitsmith.fidelity.predictions import Predictions
 from bitsmith.ir.types import Overflow, Rounding, width_of
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.input import Constant, Input
+from bitsmith.layers.input import DEFAULT_INPUT, Constant, Input
 from bitsmith.layers.layer import Layer, as_weights
 from bitsmith.layers.merge import Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode
@@ -357,3 +358,17 @@ def test_data_next_to_a_threshold_of_trees_stay_on_their_side(between: tuple[Lay
     assert compiled.program.input_ops()[0].frac.max() <= 20
     (found,) = Emulator(compiled.program).run([x])
     np.testing.assert_array_equal(found, [[0.0], [float(away > 0)], [1.0]])
+
+
+def test_the_note_on_an_unknown_input_has_the_steps_that_quantizers_need() -> None:
+    """Another reader takes the numbers as they are, so that neither their range nor their steps follow from the quantizer."""
+    fine = Quantizer.uniform(Fraction(1, 3000), -128, 127, Rounding.RND_CONV, Overflow.SAT)
+    codes, same = (
+        NetworkNode("codes", Quantize(fine), ("x",)),
+        NetworkNode("same", Dense(as_weights(np.eye(4))), ("x",)),
+    )
+    compiled = compile_network(Network((NetworkNode("x", Input((4,))), codes, same), ("x",), ("codes", "same")))
+    (read,) = compiled.program.input_ops()
+    (note,) = (note for note in compiled.notes if "No calibration data" in note)
+    assert read.frac.max() > DEFAULT_INPUT.frac
+    assert f"steps below 2**-{read.frac.max()} are lost" in note
