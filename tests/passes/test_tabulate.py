@@ -1,8 +1,9 @@
-"""Functions between two quantizers are tables of codes; inputs of quantizers hold all that these tell apart."""
+"""Functions in front of quantizers are codes; inputs of quantizers hold all that these tell apart."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,17 +12,20 @@ from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import Activation
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.input import Input
-from bitsmith.layers.layer import Layer
+from bitsmith.layers.layer import Layer, as_weights
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.quantization.lookup import Lookup
+from bitsmith.layers.quantization.lookup import Lookup, Staircase
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
-from bitsmith.layers.settings import Settings
+from bitsmith.layers.settings import Binning, Settings
 from bitsmith.layers.shape import Flatten, Permute, Reshape
 from bitsmith.passes.network.quantized_inputs import quantized_inputs
 from bitsmith.passes.network.tabulate import tabulate
 
+WIDE = Quantizer.uniform(2.0**-10, -(1 << 20), 1 << 20)
 BEFORE, AFTER = Quantizer.uniform(np.float32(0.043), -100, 155), Quantizer.uniform(np.float32(0.0071), -128, 127)
 
 
@@ -49,14 +53,37 @@ def test_every_code_is_that_of_the_function(function: str, moved: bool) -> None:
     np.testing.assert_array_equal(*(each.evaluate([x])[one.outputs[0]] for each in (one, tabulate(one))))
 
 
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_codes_of_functions_are_exact_whatever_the_operand(function: str) -> None:
+    """It has two million codes; those beside the places are looked at where the code of the function changes."""
+    after = Quantizer.uniform(np.float32(0.0171), -128, 127)
+    one = network(Quantize(WIDE), Permute((1, 0)), Activation(function), Flatten(), Quantize(after))
+    found = next(node.layer for node in tabulate(one).nodes if node.name == "n2")
+    assert isinstance(found, Staircase)
+    places = np.rint(np.ldexp(found.thresholds[np.abs(found.thresholds) < 1000.0], 10))
+    codes = np.concatenate([*(places + k for k in (-1, 0, 1)), np.arange(-(1 << 20), 1 << 20, 1 << 15)])
+    x = np.ldexp(np.resize(codes, (-(-codes.size // 6), 2, 3)), -10)
+    (values,) = Emulator(compile_network(one).program).run([x])
+    want = after.applied(Activation(function).reference([WIDE.applied(x).transpose(0, 2, 1)]))
+    np.testing.assert_array_equal(values.astype(np.float32), want.reshape(values.shape).astype(np.float32))
+    np.testing.assert_array_equal(*(each.evaluate([x])[one.outputs[0]] for each in (one, tabulate(one))))
+
+
+@pytest.mark.parametrize("kept", [{"table_size": 64}, {"table_range": (-2.0, 2.0)}, {"binning": Binning.FLOOR}])
+def test_tables_of_the_user_are_kept(kept: dict[str, Any]) -> None:
+    one = network(Quantize(WIDE), Activation("tanh"), Quantize(AFTER))
+    nodes = [replace(node, settings=Settings(**kept)) if node.name == "n1" else node for node in one.nodes]
+    assert any(isinstance(node.layer, Staircase) for node in tabulate(one).nodes)
+    assert not any(isinstance(node.layer, Staircase) for node in tabulate(one.with_nodes(nodes)).nodes)
+
+
 def test_others_stay() -> None:
-    wide = Quantizer.uniform(0.001, -(1 << 20), 1 << 20)
     channels = Quantizer.uniform([0.1, 0.2, 0.3], -8, 7)
     sigmoid = Activation("sigmoid")
     for one in (
-        network(sigmoid, Quantize(AFTER)),
-        network(Quantize(wide), sigmoid, Quantize(AFTER)),
-        network(Quantize(channels), sigmoid, Quantize(AFTER)),
+        network(Dense(as_weights(np.eye(3)), None), sigmoid, Quantize(AFTER)),
+        network(Quantize(WIDE), sigmoid, Quantize(replace(AFTER, overflow=Overflow.WRAP))),
+        network(Quantize(WIDE), sigmoid, Quantize(Quantizer.uniform(2.0**-13, -(1 << 13), 1 << 13))),
         network(Quantize(BEFORE), sigmoid, Quantize(channels)),
         network(Quantize(BEFORE), sigmoid),
         network(Quantize(BEFORE), sigmoid, Quantize(AFTER), outputs=("n1", "n2")),

@@ -104,6 +104,18 @@ def test_steps_of_an_input_lie_between_thresholds_of_its_quantizers() -> None:
     np.testing.assert_array_equal(bitsmith.convert(m.made(), check=False).predict(x), ours(m.made(), x))
 
 
+@pytest.mark.parametrize("function", ["Tanh", "Sigmoid", "Gelu"])
+def test_codes_behind_functions_of_sums_are_those_of_onnxruntime(function: str) -> None:
+    """The sums have so many values that a table of the function has no entry for each."""
+    m, rng = Model(8), np.random.default_rng(3)
+    weights = m.dq(m.const(rng.integers(-99, 100, (8, 6)), S8), m.grid(0.0037, 0, S8))
+    sums = m.node("MatMul", m.qdq("x", 0.043, 3, S8), weights)
+    m.out(m.qdq(m.node(function, sums), 0.0171, 0, S8))
+    x = rng.normal(size=(3000, 8)).astype(np.float32)
+    codes = (np.rint(values / 0.0171) for values in (bitsmith.convert(m.made()).predict(x), theirs(m.made(), x)))
+    np.testing.assert_array_equal(*codes)
+
+
 @pytest.mark.parametrize("axis", [0, 2])
 def test_samples_along_another_axis(axis: int) -> None:
     m = Model(2, 3)

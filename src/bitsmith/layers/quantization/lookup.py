@@ -26,7 +26,7 @@ from bitsmith.layers.quantization.requantize import alike
 from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
-_MOST_STEPS = 4096
+MOST_STEPS = 4096
 
 _EXACT_BITS = 24
 """Bits of thresholds in single precision."""
@@ -114,10 +114,10 @@ class Staircase(Unary):
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
         steps, levels = self.thresholds.shape, self.levels.shape
-        if not steps or not levels or steps[-1] + 1 != levels[-1] or steps[-1] > _MOST_STEPS:
+        if not steps or not levels or steps[-1] + 1 != levels[-1] or steps[-1] > MOST_STEPS:
             raise UnsupportedError(
                 f"thresholds of shape {steps} with levels of shape {levels}",
-                accepted=f"one level more than thresholds, of which there are at most {_MOST_STEPS}",
+                accepted=f"one level more than thresholds, of which there are at most {MOST_STEPS}",
             )
         if bool(np.any(np.diff(self.thresholds) < 0)):
             raise UnsupportedError("thresholds that do not rise")

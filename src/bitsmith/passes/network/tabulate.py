@@ -1,38 +1,49 @@
-"""Functions between two quantizers of the model become tables of codes, which are exact.
+"""Functions in front of quantizers of the model become codes, which are exact whatever the operand.
 
-Before: a sigmoid between ``Quantize`` layers, which ``auto`` would round once before the second one rounds again. Its results may
+Before: a sigmoid in front of a ``Quantize``, which ``auto`` would round once before the quantizer rounds again. Its results may
 move in between.
-After: a :class:`Lookup` from codes to codes. The function is computed in double precision.
+After: behind a quantizer of few codes, a :class:`Lookup` from codes to codes; else, where the model has decided the operand, a
+:class:`Staircase` of the places at which the quantizer's code of the function changes. The function is computed in double
+precision.
 """
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
+from bitsmith.ir.types import IntArray, Overflow
 from bitsmith.layers.input import Input
-from bitsmith.layers.layer import as_weights
+from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.network import Network, NetworkNode, free_name
 from bitsmith.layers.quantization.affine import Affine
-from bitsmith.layers.quantization.lookup import Lookup
+from bitsmith.layers.quantization.lookup import MOST_STEPS, Lookup, Staircase
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
+from bitsmith.layers.settled import settled
 from bitsmith.layers.traits import Exactness
 
 MOST_CODES = 1 << 16
 """Most entries of such a table."""
 
+_FARTHEST = 2.0**64
+"""Magnitude of an operand beyond which no code changes."""
+
 
 def tabulate(network: Network) -> Network:
-    """``network`` with tables of codes for the functions between its quantizers."""
+    """``network`` with codes for the functions in front of its quantizers."""
     nodes: list[NetworkNode] = []
     results: dict[str, Quantizer] = {}
-    taken = {node.name for node in network.nodes}
+    taken, decided = {node.name for node in network.nodes}, settled(network)
     for node in network.nodes:
-        before = _grid_before(network, node)
-        after = None if before is None else _grid_after(network, node)
-        if before is not None and after is not None:
+        after = _grid_after(network, node) if _is_function(node) else None
+        before = None if after is None else _grid_before(network, node)
+        if after is not None and before is not None:
             codes = free_name(f"{node.name}_codes", taken)
             nodes += _tabulated(node, codes, before, after)
+            results[node.name] = after
+        elif after is not None and decided.issuperset(node.inputs) and (stairs := _climbed(node, after)) is not None:
+            nodes.append(_as_codes(node, stairs, after))
             results[node.name] = after
         elif (codes_of := results.get(next(iter(node.inputs), ""))) is None:
             nodes.append(node)
@@ -41,17 +52,24 @@ def tabulate(network: Network) -> Network:
             nodes.append(replace(node, layer=Quantize(reals)))
         else:
             results[node.name] = codes_of
-            nodes.append(replace(node, affine=Affine.of(codes_of.step), folded=True))
+            nodes.append(_as_codes(node, node.layer, codes_of))
     return network.with_nodes(nodes)
 
 
-def _grid_before(network: Network, node: NetworkNode) -> Quantizer | None:
-    """The grid of the operand of a function that is not exact otherwise, if it has few codes."""
+def _is_function(node: NetworkNode) -> bool:
+    """Return True of a function of one number that is not exact otherwise, and of which the user says nothing."""
     traits = node.layer.traits
-    if traits.exactness is not Exactness.APPROXIMATE or not traits.elementwise:
-        return None
-    if len(node.inputs) != 1 or node.settings.precision:
-        return None
+    alone = len(node.inputs) == 1 and not node.settings.precision
+    return alone and traits.exactness is Exactness.APPROXIMATE and traits.elementwise
+
+
+def _as_codes(node: NetworkNode, layer: Layer, quantizer: Quantizer) -> NetworkNode:
+    """``node`` with a ``layer`` whose results are codes of the ``quantizer``."""
+    return replace(node, layer=layer, affine=Affine.of(quantizer.step), folded=True)
+
+
+def _grid_before(network: Network, node: NetworkNode) -> Quantizer | None:
+    """The grid of the operand of a function, if it has few codes."""
     source = network.node(node.inputs[0])
     while source.layer.traits.picks and len(source.inputs) == 1 and not source.settings.precision:
         source = network.node(source.inputs[0])
@@ -96,7 +114,51 @@ def _tabulated(node: NetworkNode, codes: str, before: Quantizer, after: Quantize
         values = node.layer.reference([points[None] * as_floats(before.step)])[0]
     table = Lookup(as_weights(0.0), lo, as_weights(after.codes(values)))
     to_codes = Quantize(Quantizer.uniform(before.step, lo, hi, step=1.0))
-    return [
-        NetworkNode(codes, to_codes, node.inputs, source="Quantize", inner=True),
-        replace(node, layer=table, inputs=(codes,), affine=Affine.of(after.step), folded=True),
-    ]
+    entry = NetworkNode(codes, to_codes, node.inputs, source="Quantize", inner=True)
+    return [entry, replace(_as_codes(node, table, after), inputs=(codes,))]
+
+
+def _climbed(node: NetworkNode, after: Quantizer) -> Staircase | None:
+    """The codes of a function of any number; None if they do not follow from few places where they change.
+
+    A function whose table has a size or a range of the user's is as that says.
+    """
+    turns, chosen = node.layer.turns, node.settings
+    if turns is None or chosen.table_size or chosen.table_range or chosen.binning:
+        return None
+    if after.overflow not in (Overflow.SAT, Overflow.SAT_SYM):
+        return None
+
+    def codes(places: IntArray) -> IntArray:
+        with np.errstate(all="ignore"):
+            return after.codes(node.layer.reference([_numbers(places)[None]])[0]).astype(np.int64)
+
+    # All distances of neighbors fit 64 bits.
+    ends = _places(np.array(sorted({-_FARTHEST, 0.0, *turns, _FARTHEST})))
+    at_ends = codes(ends)
+    if np.abs(np.diff(at_ends)).sum() > MOST_STEPS:
+        return None
+    places, levels = [], [at_ends[:1]]
+    for (first, last), (low, high) in zip(pairwise(ends), pairwise(at_ends), strict=True):
+        way = 1 if low < high else -1
+        wanted = np.arange(low + way, high + way, way) if low != high else np.arange(0)
+        before, reached = np.full(wanted.shape, first), np.full(wanted.shape, last)
+        while (reached - before > 1).any():
+            middle = before + (reached - before) // 2
+            passed = way * codes(middle) >= way * wanted
+            before, reached = np.where(passed, before, middle), np.where(passed, middle, reached)
+        places.append(reached)
+        levels.append(wanted)
+    steps, codes_of = np.concatenate(places), np.concatenate(levels)
+    return Staircase(as_weights(_numbers(steps)), as_weights(codes_of)) if steps.size else None
+
+
+def _places(numbers: Floats) -> IntArray:
+    """Places of numbers among all those of double precision, counted from 0."""
+    raw = np.abs(numbers).view(np.int64)
+    return np.where(np.signbit(numbers), -raw, raw)
+
+
+def _numbers(places: IntArray) -> Floats:
+    """Return the numbers of :func:`_places`."""
+    return np.copysign(np.abs(places).view(np.float64), places)
