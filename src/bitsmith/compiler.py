@@ -7,7 +7,7 @@ from functools import cache, partial
 from bitsmith.base.dump import dumped
 from bitsmith.fidelity.losses import LossyCasts
 from bitsmith.fidelity.scales import finer_for_scales
-from bitsmith.fidelity.words import in_words
+from bitsmith.fidelity.words import in_words, named
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text as program_text
 from bitsmith.ir.types import FixedFormat
@@ -37,9 +37,6 @@ from bitsmith.passes.network.tabulate import tabulate
 from bitsmith.passes.network.truth_tables import truth_tables
 from bitsmith.passes.network.weighted_sums import weighted_sums
 from bitsmith.passes.program import simplify
-
-_NAMED = 6
-"""Most layers that a note names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +156,9 @@ def _below_grids(network: Network, observed: Mapping[str, ObservedRange]) -> Ite
 
 def _of_few_digits(before: Network, network: Network) -> Iterator[str]:
     """Return the note on weights that are not the nearest to the model's."""
-    named = [repr(node.name) for node, old in zip(network.nodes, before.nodes, strict=True) if node is not old]
-    if named:
-        yield f"Weights of {_named(named)} are rounded to values of few digits (DigitPrice), which others make up for."
+    others = [node.name for node, old in zip(network.nodes, before.nodes, strict=True) if node is not old]
+    if others:
+        yield f"Weights of {named(others)} are rounded to values of few digits (DigitPrice), which others make up for."
 
 
 def _refined(network: Network) -> tuple[str, ...]:
@@ -180,7 +177,7 @@ def _budgets(network: Network) -> tuple[str, ...]:
     layers: dict[Bits, list[str]] = {}
     known = [node for node in network.nodes if not node.inner]
     for node in known:
-        layers.setdefault(node.settings.bits, []).append(repr(node.name))
+        layers.setdefault(node.settings.bits, []).append(node.name)
     return tuple(
         f"auto keeps {bits} instead of {AUTO_BITS}{_within(names, len(known))}."
         for bits, names in layers.items()
@@ -191,23 +188,17 @@ def _budgets(network: Network) -> tuple[str, ...]:
 def _floats(network: Network) -> tuple[str, ...]:
     """Return the note on layers of a quantized model that no quantizer decides."""
     decided = settled(network)
-    names = [repr(node.name) for node in network.nodes if node.name not in decided and not node.inner]
+    names = [node.name for node in network.nodes if node.name not in decided and not node.inner]
     if not names or not is_quantized(network):
         return ()
-    return (f"Not decided by the quantizers of the model, and so by the rules of auto: {_named(names)}.",)
-
-
-def _named(names: Sequence[str]) -> str:
-    """The first of them."""
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more layers" if more > 0 else "")
+    return (f"Not decided by the quantizers of the model, and so by the rules of auto: {named(names)}.",)
 
 
 def _within(names: Sequence[str], of: int) -> str:
     """Return the layers in words, if not all."""
     if len(names) == of:
         return ""
-    return f", in {_named(names)}"
+    return f", in {named(names)}"
 
 
 def _unfolded(pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config.resolving import resolve
 from bitsmith.fidelity.certificate import certify
+from bitsmith.fidelity.words import named
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
-from bitsmith.layers.activation import Activation, ReLU
+from bitsmith.layers.activation import ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, as_weights
@@ -113,12 +115,25 @@ def test_outputs_after_layers_that_round_are_equal_and_not_exact() -> None:
     grid = Quantize(Quantizer.uniform(0.25, -4, 3))
     nodes = [
         NetworkNode("x", Input((3,))),
-        NetworkNode("f", Activation("tanh"), ("x",)),
+        NetworkNode("f", Dense(as_weights(np.eye(3) / 3)), ("x",)),
         NetworkNode("q", grid, ("f",)),
     ]
     found = converted(Network(tuple(nodes), ("x",), ("q",)), [SAMPLES]).fidelity
     assert found.rows[-1].error == 0.0 and found.rows[1].error
-    assert found.summary == "fidelity: q equal, on 64 calibration samples"
+    behind = "codes may be the next ones behind 'f', where auto rounds"
+    assert found.summary == f"fidelity: q equal, on 64 calibration samples; {behind}"
+    assert found.of_document(found.document(), "here").summary == found.summary
+
+
+def test_codes_of_numbers_between_generated_ones_may_be_others() -> None:
+    grid = Quantize(Quantizer.uniform(0.25, -4, 3))
+    nodes = [NetworkNode("x", Input((3,))), NetworkNode("f", Multiply(), ("x", "x")), NetworkNode("q", grid, ("f",))]
+    product = Network(tuple(nodes), ("x",), ("q",))
+    between = "numbers of input 'x' between the circuit's steps may have other codes"
+    assert converted(product).fidelity.summary == f"fidelity: q exact, on 64 generated samples; {between}"
+    assert between not in converted(product, [SAMPLES]).fidelity.summary
+    alone = Network((nodes[0], replace(nodes[2], inputs=("x",))), ("x",), ("q",))
+    assert converted(alone).fidelity.summary == "fidelity: q exact, on 64 generated samples"
 
 
 def test_float_layers_are_named() -> None:
@@ -166,9 +181,9 @@ def test_many_float_layers_are_counted() -> None:
 
 @pytest.mark.parametrize("count", [1, 5, 6, 7, 9])
 def test_notes_name_a_few_layers_and_count_the_others(count: int) -> None:
-    names = [f"'n{number}'" for number in range(count)]
-    wanted = ", ".join(names[:6]) + (f" and {count - 6} more layers" if count > 6 else "")
-    assert compiler._named(names) == wanted
+    names = [f"n{number}" for number in range(count)]
+    wanted = ", ".join(map(repr, names[:6])) + (f" and {count - 6} more layers" if count > 6 else "")
+    assert named(names) == wanted
 
 
 @pytest.mark.parametrize(("frac", "wanted"), [(0, "1"), (1, "2**-1"), (10, "2**-10")])

@@ -215,23 +215,27 @@ def test_numbers_beside_ties_pass_factors_and_clips_as_they_are(
     np.testing.assert_array_equal(bitsmith.convert(m.made(), check=False).predict(x), wanted)
 
 
-def test_numbers_that_no_step_keeps_all_codes_of_are_told() -> None:
-    """A tenth of single precision is on a step that one quantizer begins at, and another one ends at."""
+@pytest.mark.parametrize("size", [1.0, 4.0])
+def test_numbers_that_no_step_keeps_all_codes_of_are_told(size: float) -> None:
+    """A tenth of single precision is on a step that one quantizer begins at, and another one ends at.
+
+    The code beside it is one of ten or of 250 that there are.
+    """
     m, flags = Model(2), {"signed": 1, "narrow": 0}
-    grid = m.const(0.1), m.const(0.0), m.const(5.0)
+    grid = m.const(0.1), m.const(0.0), m.const(8.0)
     modes = [
         m.node("Quant", "x", *grid, domain="qonnx.custom_op.general", rounding_mode=mode, **flags)
         for mode in ("FLOOR", "CEIL")
     ]
     m.out(m.node("Concat", *modes, axis=1))
     converted = bitsmith.convert(m.made(), check=False)
-    x = np.random.default_rng(0).normal(size=(2000, 2)).astype(np.float32)
+    x = (size * np.random.default_rng(0).normal(size=(2000, 2))).astype(np.float32)
     x[7] = np.float32(0.1)
     with pytest.warns(
         bitsmith.FidelityWarning, match="steps of input 'x' .* are coarse .* give .*input 'x' a precision"
     ):
         converted.predict(x)
-    config = {"LayerType": {"Input": {"Precision": {"result": "fixed<34,4>"}}}}
+    config = {"LayerType": {"Input": {"Precision": {"result": "fixed<36,6>"}}}}
     wanted = np.float32(0.1).astype(np.float64)
     np.testing.assert_array_equal(bitsmith.convert(m.made(), config=config, check=False).predict(x)[7], wanted)
 

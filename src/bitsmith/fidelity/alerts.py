@@ -268,7 +268,7 @@ class Alerts:
             few = rows[: self._room()]
             self._looked += len(few)
             if name or predictions.passed_over:
-                worst = predictions.wrong(batches, outputs, few, ties=not name) if few.size else None
+                worst = predictions.wrong(batches, outputs, few, predictions.least, ties=not name) if few.size else None
                 if worst is not None:
                     return predictions.told(worst, [batch[few].astype(np.float64) for batch in batches], emulator)
         return None

@@ -25,7 +25,7 @@ from bitsmith.fidelity.samples import samples
 from bitsmith.fidelity.scales import USUAL, AtScale, at_scales
 from bitsmith.fidelity.shortfall import float_outputs, shaken
 from bitsmith.fidelity.ties import in_single
-from bitsmith.fidelity.words import in_words
+from bitsmith.fidelity.words import in_words, limits
 from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.ir.program import Program
@@ -92,6 +92,7 @@ class Certificate(Shown):
         scales: the outputs for inputs of several scales, where nothing is known of the inputs'.
         words: what layers say of themselves, such as on how many inputs trees could decide otherwise.
         bounds: how far results can be from formulas', whatever the inputs within the ranges that the user states.
+        limits: what equal codes on these samples do not say.
     """
 
     rows: tuple[LayerFidelity, ...]
@@ -103,6 +104,7 @@ class Certificate(Shown):
     scales: tuple[AtScale, ...]
     words: tuple[str, ...]
     bounds: tuple[Bound, ...]
+    limits: tuple[str, ...]
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -161,7 +163,8 @@ class Certificate(Shown):
         ratio = "" if worst.snr_db is None else f", {worst.snr_db:.0f} dB"
         wrong = ", ".join(str(each) for each in self.scales if each.wrong)
         others = f"; off by {wrong} for inputs of these ranges" if wrong else ""
-        return f"fidelity: {worst.layer} {noise}{ratio}, on {self._data}{self._compared}{others}"
+        limits = "".join(f"; {each}" for each in self.limits)
+        return f"fidelity: {worst.layer} {noise}{ratio}, on {self._data}{self._compared}{others}{limits}"
 
     @property
     def _data(self) -> str:
@@ -193,6 +196,7 @@ class Certificate(Shown):
             "scales": [asdict(each) for each in self.scales],
             "words": list(self.words),
             "bounds": [asdict(bound) for bound in self.bounds],
+            "limits": list(self.limits),
             "layers": plain(self.section),
         }
 
@@ -213,7 +217,7 @@ class Certificate(Shown):
         assert isinstance(section, Fidelity)
         agreement = Agreement(known.framework, known.framework_error, known.not_compared, known.misread)
         verdict = Verdict(known.found, known.problems)
-        told = known.scales, known.words, known.bounds
+        told = known.scales, known.words, known.bounds, known.limits
         return Certificate(section.rows, known.outputs, known.samples, known.calibrated, verdict, agreement, *told)
 
     def __rich__(self) -> RenderableType:
@@ -259,6 +263,7 @@ class _Document:
     scales: tuple[AtScale, ...] = ()
     words: tuple[str, ...] = ()
     bounds: tuple[Bound, ...] = ()
+    limits: tuple[str, ...] = ()
 
 
 def certify(
@@ -291,7 +296,8 @@ def certify(
         )
     calibrated = calibration is not None
     scales = () if calibrated else at_scales(network, circuit)
-    told = scales, in_words(compiled, program), bounds(compiled, program, measured.layers)
+    beside = tuple(limits(network, compiled, calibration))
+    told = scales, in_words(compiled, program), bounds(compiled, program, measured.layers), beside
     return Certificate(measured.rows, compiled.outputs, len(inputs[0]), calibrated, verdict, agreement, *told)
 
 

@@ -19,8 +19,7 @@ from bitsmith.ir.ops import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, Revision
 from bitsmith.layers.settings import FACTORS, MOST_BITS
-from bitsmith.layers.settled import settled
-from bitsmith.layers.traits import Exactness
+from bitsmith.layers.settled import of_codes
 from bitsmith.passes.network.quantized_inputs import compared_inputs
 from bitsmith.report.summary import input_format
 
@@ -87,6 +86,12 @@ class Predictions:
         self._count = self._due = 0
         self._lenient = excused(network.nodes) or allowance(network.nodes) > 1.0
         self.passed_over = True
+        self._of_codes = of_codes(network).issuperset(network.outputs)
+
+    @property
+    def least(self) -> float:
+        """The least error, as a share of a range, that is wrong: any other code, where outputs are codes."""
+        return _CODES if self._of_codes else USUAL_TOLERANCE.error
 
     def look(self, batches: Sequence[Batch], outputs: Sequence[Floats]) -> tuple[Deviating, list[Floats]] | None:
         """The output of these predictions that is furthest off, if it is wrong, and the inputs that showed it."""
@@ -166,22 +171,11 @@ class Predictions:
         return any(0.0 < size < known / _SMALLER for size, known in pairs) or not self._magnitudes
 
     def _compared(self, inputs: list[Floats], outputs: Sequence[Floats]) -> tuple[Deviating, list[Floats]] | None:
-        of_codes = not self.calibrated and self._has_codes()
-        error = _CODES if of_codes else USUAL_TOLERANCE.error
+        error = USUAL_TOLERANCE.error if self.calibrated else self.least
         tolerance = Tolerance(error, mean=math.inf if self.calibrated else _UNKNOWN)
         more = float_outputs_beside(self.network, inputs)
         worst = deviating(Expected.of(self.network, inputs), outputs, more, tolerance)
         return (worst, inputs) if worst.wrong else None
-
-    def _has_codes(self) -> bool:
-        """Return True if outputs are codes that the model decides: rounding of inputs alone makes others of them."""
-        on_grids = set[str]()
-        for node in self.network.nodes:
-            moved = node.layer.traits.moves and on_grids.issuperset(node.inputs)
-            if node.layer.traits.exactness is Exactness.GRID or moved:
-                on_grids.add(node.name)
-        decided = settled(self.network).issuperset(node.name for node in self.network.nodes)
-        return decided and on_grids.issuperset(self.network.outputs)
 
     def told(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> str:
         """Return the message about an output that is wrong for ``inputs``: its error, cause and remedy."""

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.network import Network
+from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settled import decided_inputs, is_quantized, resolution_of
 from bitsmith.passes.network.calibration import generated
 
@@ -69,6 +70,14 @@ def _with_ranges_of_the_model(network: Network) -> Network:
     )
 
 
+def between_steps(network: Network, calibration: Sequence[Floats] | None) -> list[str]:
+    """The inputs whose readers tell numbers apart between the circuit's steps, in which :func:`samples` has all of them."""
+    if calibration is not None:
+        return []
+    stepped = (name for name in network.inputs if _own_steps(network.node(name), network))
+    return [name for name in stepped if resolution_of(network, name) is None]
+
+
 def _fitting(network: Network, name: str, batch: Floats) -> Floats:
     """Generated numbers as ones that the input takes: integers where it takes these, and in its steps if others would show a
     quantized model that another code is nearest. What a format of the user's rounds away counts.
@@ -77,12 +86,22 @@ def _fitting(network: Network, name: str, batch: Floats) -> Floats:
     assert isinstance(node.layer, Input)
     if node.layer.own_grid is not None:
         return node.layer.own_grid.applied(batch)
-    given = node.settings.precision.get("result")
-    fmt = node.layer.default_format(node.settings.result_bits) if given is None else given
-    decided = given is not None or node.layer.quantizer is not None or node.layer.integer
-    steps = fmt.frac if is_quantized(network) and not decided else 0
+    fmt, steps = _format(node), _own_steps(node, network)
     if fmt.frac > 0 and not node.layer.integer and not steps:
         return batch
     whole = np.ldexp(np.rint(np.ldexp(batch, steps)), -steps)
     whole = np.clip(whole, math.ldexp(fmt.lo, -fmt.frac), math.ldexp(fmt.hi, -fmt.frac))
     return np.minimum(whole, node.layer.entries - 1) if node.layer.entries is not None else whole
+
+
+def _format(node: NetworkNode) -> FixedFormat:
+    """The format of an input that no data tell of."""
+    assert isinstance(node.layer, Input)
+    return node.settings.precision.get("result", node.layer.default_format(node.settings.result_bits))
+
+
+def _own_steps(node: NetworkNode, network: Network) -> int:
+    """The fractional bits of an input of a quantized model that neither this nor the user decides; 0 of any other."""
+    assert isinstance(node.layer, Input)
+    decided = "result" in node.settings.precision or node.layer.quantizer is not None or node.layer.integer
+    return _format(node).frac if is_quantized(network) and not decided else 0

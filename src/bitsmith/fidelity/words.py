@@ -1,10 +1,18 @@
-"""Layers in their own words, as they are in a circuit."""
+"""Layers in their own words, as they are in a circuit, and what a comparison of codes does not say."""
 
+from collections.abc import Iterator, Sequence
+
+from bitsmith.fidelity.samples import between_steps
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
+from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
+from bitsmith.layers.settled import of_codes, rounded_before
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.words import Operand
+
+_NAMED = 6
+"""Most layers that a sentence names."""
 
 
 def in_words(network: Network, program: Program) -> tuple[str, ...]:
@@ -22,3 +30,24 @@ def in_words(network: Network, program: Program) -> tuple[str, ...]:
         if not node.folded and all(name in operands for name in node.inputs)
         for sentence in node.layer.words([operands[name] for name in node.inputs])
     )
+
+
+def limits(network: Network, compiled: Network, calibration: Sequence[Floats] | None) -> Iterator[str]:
+    """Sentences on codes that may be others than the model's, where samples show none.
+
+    ``compiled`` is what ``network`` became; a comparison has samples of the ``calibration``, or generated ones.
+    """
+    codes = of_codes(network)
+    outputs = [name for name in network.outputs if name in codes]
+    if not outputs:
+        return
+    if between := between_steps(compiled, calibration):
+        yield f"numbers of input {named(between)} between the circuit's steps may have other codes"
+    if rounded := rounded_before(compiled, outputs):
+        yield f"codes may be the next ones behind {named(rounded)}, where auto rounds"
+
+
+def named(names: Sequence[str]) -> str:
+    """The first of some layers."""
+    more = len(names) - _NAMED
+    return ", ".join(map(repr, names[:_NAMED])) + (f" and {more} more layers" if more > 0 else "")

@@ -7,6 +7,7 @@ model.
 """
 
 import math
+from collections.abc import Collection
 from functools import reduce
 
 import numpy as np
@@ -44,6 +45,22 @@ def settled(network: Network) -> set[str]:
             if on_grid or (_is_exact(node) and names.issuperset(node.inputs)):
                 names.add(node.name)
     return names
+
+
+def of_codes(network: Network) -> set[str]:
+    """The nodes whose results follow from codes: those of quantizers, and what is exact of these and of constants alone."""
+    decided, names = settled(network), set[str]()
+    for node in network.nodes:
+        follows = node.name in decided and names.issuperset(node.inputs) and not isinstance(node.layer, Input)
+        if follows or node.layer.traits.exactness is Exactness.GRID:
+            names.add(node.name)
+    return names
+
+
+def rounded_before(network: Network, outputs: Collection[str]) -> list[str]:
+    """The layers of the user's before some ``outputs`` that no quantizer decides, so that ``auto`` rounds there."""
+    decided = settled(network)
+    return [node.name for node in network.ancestors(outputs) if node.name not in decided and not node.inner]
 
 
 def resolution_of(network: Network, name: str) -> Resolution | None:
