@@ -32,6 +32,7 @@ from bitsmith.passes.network.masks import fold_masks
 from bitsmith.passes.network.move_scales import move_scales
 from bitsmith.passes.network.quantized_inputs import quantized_inputs
 from bitsmith.passes.network.sizes import check_sizes
+from bitsmith.passes.network.split_rectifiers import split_rectifiers
 from bitsmith.passes.network.stated_scales import stated_scales
 from bitsmith.passes.network.tabulate import tabulate
 from bitsmith.passes.network.truth_tables import truth_tables
@@ -80,7 +81,7 @@ def compile_network(
     network = dumped("network", stated_scales(quantized_inputs(network, calibration)), network_text)
     network = truth_tables(fold_masks(fold_padding(network), calibration), calibration)
     notes = (*network.notes, *_budgets(network))
-    network = weighted_sums(move_scales(tabulate(network)))
+    network = weighted_sums(move_scales(split_rectifiers(tabulate(network))))
     notes = (*notes, *_floats(network))
     network = layout(network)
     folded = fold_batchnorm(network)

@@ -116,6 +116,17 @@ def test_codes_behind_functions_of_sums_are_those_of_onnxruntime(function: str) 
     np.testing.assert_array_equal(*codes)
 
 
+@pytest.mark.parametrize("function", ["LeakyRelu", "Tanh"])
+def test_codes_behind_functions_of_normalized_results_are_those_of_onnxruntime(function: str) -> None:
+    m, rng = Model(8), np.random.default_rng(5)
+    scale, offset = (m.const(rng.uniform(0.3, 1.7, 8)), m.const(rng.normal(size=8)))
+    line = m.node("Add", m.node("Mul", m.qdq("x", 0.0043, 0, S16), scale), offset)
+    m.out(m.qdq(m.node(function, line), 0.0171, 0, S8))
+    x = rng.normal(size=(3000, 8)).astype(np.float32)
+    codes = (np.rint(values / 0.0171) for values in (bitsmith.convert(m.made()).predict(x), theirs(m.made(), x)))
+    np.testing.assert_array_equal(*codes)
+
+
 @pytest.mark.parametrize("axis", [0, 2])
 def test_samples_along_another_axis(axis: int) -> None:
     m = Model(2, 3)

@@ -47,6 +47,16 @@ def settled(network: Network) -> set[str]:
     return names
 
 
+def settled_lines(network: Network) -> set[str]:
+    """The nodes that are settled, or such one times a float number plus one: that waits for quantizers, and is exact there."""
+    names = settled(network)
+    for node in network.nodes:
+        line = node.layer.traits.affine and len(node.inputs) == 1 and not node.settings.precision
+        if line and names.issuperset(node.inputs):
+            names.add(node.name)
+    return names
+
+
 def of_codes(network: Network) -> set[str]:
     """The nodes whose results follow from codes: those of quantizers, and what is exact of these and of constants alone."""
     decided, names = settled(network), set[str]()

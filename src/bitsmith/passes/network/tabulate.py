@@ -20,7 +20,7 @@ from bitsmith.layers.quantization.affine import Affine
 from bitsmith.layers.quantization.lookup import MOST_STEPS, Lookup, Staircase
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
-from bitsmith.layers.settled import settled
+from bitsmith.layers.settled import settled_lines
 from bitsmith.layers.traits import Exactness
 
 MOST_CODES = 1 << 16
@@ -34,7 +34,7 @@ def tabulate(network: Network) -> Network:
     """``network`` with codes for the functions in front of its quantizers."""
     nodes: list[NetworkNode] = []
     results: dict[str, Quantizer] = {}
-    taken, decided = {node.name for node in network.nodes}, settled(network)
+    taken, decided = {node.name for node in network.nodes}, settled_lines(network)
     for node in network.nodes:
         after = _grid_after(network, node) if _is_function(node) else None
         before = None if after is None else _grid_before(network, node)

@@ -1,0 +1,76 @@
+"""Leaky rectifiers of normalized results become codes, which are exact, in front of a quantizer.
+
+Before: ``quantize(leaky(x * scale + offset))``. ``auto`` would round the normalized result, and a factor once more.
+After: the greater of the codes of two lines, ``quantize(y)`` and ``quantize(y * slope)``, as codes rise with their numbers. The
+scale and the offset wait for both of these quantizers (:mod:`bitsmith.passes.network.move_scales`), which multiply once.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from bitsmith.ir.types import Overflow
+from bitsmith.layers.activation import PReLU, ReLU
+from bitsmith.layers.layer import Floats, Layer, as_weights
+from bitsmith.layers.merge import Maximum
+from bitsmith.layers.network import Network, NetworkNode, free_name
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import rationals
+from bitsmith.layers.settled import settled, settled_lines
+from bitsmith.layers.shape import Identity
+
+
+def split_rectifiers(network: Network) -> Network:
+    """``network`` with two quantizers in place of a leaky rectifier and one, where a line comes before."""
+    taken = {node.name for node in network.nodes}
+    lines = settled_lines(network) - settled(network)
+    slopes: dict[str, Floats] = {}
+    nodes: list[NetworkNode] = []
+    for node in network.nodes:
+        slope = _slope(node.layer)
+        if slope is not None and lines.issuperset(node.inputs) and _is_between(network, node):
+            slopes[node.name] = slope
+            nodes.append(replace(node, layer=Identity(), folded=True))
+        elif isinstance(node.layer, Quantize) and node.inputs[0] in slopes:
+            nodes += _split(node, node.layer, slopes[node.inputs[0]], taken)
+        else:
+            nodes.append(node)
+    return network.with_nodes(nodes)
+
+
+def _slope(layer: Layer) -> Floats | None:
+    """The slopes of a rectifier, as single precision has them, if they lie between 0 and 1; None of any other layer."""
+    match layer:
+        case ReLU(max_value=None, threshold=0.0):
+            slope = as_weights(np.float32(layer.negative_slope))
+        case PReLU():
+            slope = layer.alpha
+        case _:
+            return None
+    return slope if bool(np.all((slope > 0.0) & (slope < 1.0))) else None
+
+
+def _is_between(network: Network, node: NetworkNode) -> bool:
+    """Return True if nothing else reads the operand, and nothing but quantizers that saturate the result."""
+    readers = network.consumers(node.name)
+    seen = {node.name, *node.inputs}.intersection(network.outputs)
+    if seen or node.settings.precision or node.settings.trace or len(network.consumers(node.inputs[0])) > 1:
+        return False
+    return bool(readers) and all(
+        isinstance(reader.layer, Quantize)
+        and reader.layer.quantizer.overflow in (Overflow.SAT, Overflow.SAT_SYM)
+        and not reader.settings.precision
+        for reader in readers
+    )
+
+
+def _split(node: NetworkNode, layer: Quantize, slope: Floats, taken: set[str]) -> list[NetworkNode]:
+    """The codes of the two lines, and the greater of each pair."""
+    quantizer = layer.quantizer
+    below = replace(quantizer, scale=rationals(quantizer.scale / rationals(slope)))
+    names = [free_name(f"{node.name}_{side}", taken) for side in ("above", "below")]
+    lines = [
+        NetworkNode(name, Quantize(each), node.inputs, source=layer.kind, inner=True)
+        for name, each in zip(names, (quantizer, below), strict=True)
+    ]
+    return [*lines, replace(node, layer=Maximum(), inputs=tuple(names))]
