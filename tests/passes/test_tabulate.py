@@ -69,6 +69,20 @@ def test_codes_of_functions_are_exact_whatever_the_operand(function: str) -> Non
     np.testing.assert_array_equal(*(each.evaluate([x])[one.outputs[0]] for each in (one, tabulate(one))))
 
 
+def test_each_of_several_quantizers_has_exact_codes() -> None:
+    """One that wraps, and an output, have the function by the rules of auto."""
+    others = Quantizer.uniform(np.float32(0.3), -4, 3, Rounding.TRN), replace(AFTER, overflow=Overflow.WRAP)
+    one = network(Quantize(WIDE), Activation("tanh"), Quantize(AFTER))
+    more = [NetworkNode(f"m{k}", Quantize(each), ("n1",)) for k, each in enumerate(others)]
+    both = replace(one, nodes=(*one.nodes, *more), outputs=("n1", "n2", "m0", "m1"))
+    kinds = {node.name: type(node.layer) for node in tabulate(both).nodes}
+    assert kinds["n1"] is Activation and kinds["n2_codes"] is kinds["m0_codes"] is Staircase and "m1_codes" not in kinds
+    x = np.ldexp(np.arange(-6000.0, 6000.0).reshape(-1, 2, 3), -10)
+    found, wanted = Emulator(compile_network(both).program).run([x]), both.evaluate([x])
+    for name, values in list(zip(both.outputs, found, strict=True))[1:3]:
+        np.testing.assert_array_equal(values.astype(np.float32), wanted[name].astype(np.float32))
+
+
 @pytest.mark.parametrize("kept", [{"table_size": 64}, {"table_range": (-2.0, 2.0)}, {"binning": Binning.FLOOR}])
 def test_tables_of_the_user_are_kept(kept: dict[str, Any]) -> None:
     one = network(Quantize(WIDE), Activation("tanh"), Quantize(AFTER))
@@ -86,7 +100,7 @@ def test_others_stay() -> None:
         network(Quantize(WIDE), sigmoid, Quantize(Quantizer.uniform(2.0**-13, -(1 << 13), 1 << 13))),
         network(Quantize(BEFORE), sigmoid, Quantize(channels)),
         network(Quantize(BEFORE), sigmoid),
-        network(Quantize(BEFORE), sigmoid, Quantize(AFTER), outputs=("n1", "n2")),
+        network(Quantize(BEFORE), sigmoid, Flatten(), Quantize(AFTER), outputs=("n1", "n3")),
         network(Quantize(BEFORE), sigmoid, sigmoid, Quantize(AFTER)),
         network(Quantize(BEFORE), sigmoid, Flatten(), Quantize(AFTER), outputs=("n2", "n3")),
         network(Quantize(BEFORE), sigmoid, Flatten()),

@@ -34,26 +34,50 @@ def tabulate(network: Network) -> Network:
     """``network`` with codes for the functions in front of its quantizers."""
     nodes: list[NetworkNode] = []
     results: dict[str, Quantizer] = {}
+    unlike: dict[str, NetworkNode] = {}
+    """Functions with readers of several kinds: each quantizer among these has codes of its own."""
     taken, decided = {node.name for node in network.nodes}, settled_lines(network)
     for node in network.nodes:
-        after = _grid_after(network, node) if _is_function(node) else None
+        first = next(iter(node.inputs), "")
+        is_function = _is_function(node)
+        after = _grid_after(network, node) if is_function else None
         before = None if after is None else _grid_before(network, node)
         if after is not None and before is not None:
             codes = free_name(f"{node.name}_codes", taken)
             nodes += _tabulated(node, codes, before, after)
             results[node.name] = after
-        elif after is not None and decided.issuperset(node.inputs) and (stairs := _climbed(node, after)) is not None:
-            nodes.append(_as_codes(node, stairs, after))
-            results[node.name] = after
-        elif (codes_of := results.get(next(iter(node.inputs), ""))) is None:
+        elif is_function and first in decided:
+            stairs = None if after is None else _climbed(node, after)
+            if after is None or stairs is None:
+                unlike[node.name] = node
+                nodes.append(node)
+            else:
+                results[node.name] = after
+                nodes.append(_as_codes(node, stairs, after))
+        elif isinstance(node.layer, Quantize) and first in unlike and not node.settings.precision:
+            nodes += _apart(node, unlike[first], node.layer.quantizer, taken)
+        elif first not in results:
             nodes.append(node)
         elif isinstance(node.layer, Quantize):
-            reals = Quantizer.uniform(1.0, codes_of.lo, codes_of.hi, step=codes_of.step)
-            nodes.append(replace(node, layer=Quantize(reals)))
+            nodes.append(replace(node, layer=_of_codes(results[first])))
         else:
-            results[node.name] = codes_of
-            nodes.append(_as_codes(node, node.layer, codes_of))
+            results[node.name] = results[first]
+            nodes.append(_as_codes(node, node.layer, results[first]))
     return network.with_nodes(nodes)
+
+
+def _apart(node: NetworkNode, function: NetworkNode, quantizer: Quantizer, taken: set[str]) -> list[NetworkNode]:
+    """One of several quantizers of a ``function``, with codes of its own if these are known."""
+    stairs = _climbed(function, quantizer) if _is_plain(quantizer) else None
+    if stairs is None:
+        return [node]
+    codes = replace(_as_codes(function, stairs, quantizer), name=free_name(f"{node.name}_codes", taken), inner=True)
+    return [codes, replace(node, layer=_of_codes(quantizer), inputs=(codes.name,))]
+
+
+def _of_codes(quantizer: Quantizer) -> Quantize:
+    """The values of codes of the ``quantizer``."""
+    return Quantize(Quantizer.uniform(1.0, quantizer.lo, quantizer.hi, step=quantizer.step))
 
 
 def _is_function(node: NetworkNode) -> bool:
