@@ -15,7 +15,7 @@ from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.merge import Maximum
 from bitsmith.layers.network import Network, NetworkNode, free_name
 from bitsmith.layers.quantization.quantize import Quantize
-from bitsmith.layers.quantization.quantizer import rationals
+from bitsmith.layers.quantization.quantizer import Quantizer, rationals
 from bitsmith.layers.settled import settled, settled_lines
 from bitsmith.layers.shape import Identity
 
@@ -65,12 +65,16 @@ def _is_between(network: Network, node: NetworkNode) -> bool:
 
 
 def _split(node: NetworkNode, layer: Quantize, slope: Floats, taken: set[str]) -> list[NetworkNode]:
-    """The codes of the two lines, and the greater of each pair."""
-    quantizer = layer.quantizer
-    below = replace(quantizer, scale=rationals(quantizer.scale / rationals(slope)))
-    names = [free_name(f"{node.name}_{side}", taken) for side in ("above", "below")]
-    lines = [
-        NetworkNode(name, Quantize(each), node.inputs, source=layer.kind, inner=True)
-        for name, each in zip(names, (quantizer, below), strict=True)
+    """The codes of the two lines, the greater of each pair, and ``node``, which keeps these as they are."""
+    whole = layer.quantizer
+    below = replace(whole, scale=rationals(whole.scale / rationals(slope)))
+    above_name, below_name, greater = (
+        free_name(f"{node.name}_{part}", taken) for part in ("above", "below", "greater")
+    )
+    kept = Quantizer.uniform(whole.step, whole.lo, whole.hi, whole.rounding, whole.overflow)
+    return [
+        NetworkNode(above_name, layer, node.inputs, source=layer.kind, inner=True),
+        NetworkNode(below_name, Quantize(below), node.inputs, source=layer.kind, inner=True),
+        NetworkNode(greater, Maximum(), (above_name, below_name), source=Maximum().kind, inner=True),
+        replace(node, layer=Quantize(kept), inputs=(greater,)),
     ]
-    return [*lines, replace(node, layer=Maximum(), inputs=tuple(names))]
