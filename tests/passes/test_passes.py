@@ -339,3 +339,10 @@ def test_a_sequence_that_does_not_reach_one_end_is_as_narrow_in_the_body(end: st
     inner = next(node.op for node in after.nodes if isinstance(node.op, Scan))
     kind = inner.body.nodes[inner.body.inputs[1]].type
     assert (int(kind.lo.min()), int(kind.hi.max())) == ((5, 255) if end == "least" else (-256, 5))
+
+
+def test_what_is_left_without_probes_is_one_program() -> None:
+    """Layouts are kept by program, so that an estimate and what follows it share them."""
+    program = parse(HEAD + "%1 = neg %0\n%2 = abs %0\nprobe p %2\noutput y %1")
+    left = drop_dead(program, keep_probes=False)
+    assert not left.probes and left is drop_dead(program, keep_probes=False) is drop_dead(left)

@@ -5,6 +5,7 @@ Before: ``%5`` feeds neither an output nor a probe. After: gone, and later nodes
 
 from dataclasses import replace
 
+from bitsmith.base.lately import lately
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Output, Program
 from bitsmith.passes.program.rewrite import moved
@@ -12,11 +13,19 @@ from bitsmith.passes.program.rewrite import moved
 
 def drop_dead(program: Program, *, keep_probes: bool = True) -> Program:
     """The program without dead nodes. Inputs stay: they are its interface. Probes keep nodes alive, or go too."""
-    if not keep_probes and program.probes:
+    if keep_probes or not program.probes:
+        whole = len(reached(program)) == len(program.nodes)
+        if whole and not any(isinstance(node.op, ops.Scan) for node in program.nodes):
+            return program
+    return _without_dead(program, keep_probes)
+
+
+@lately(4)
+def _without_dead(program: Program, keep_probes: bool) -> Program:
+    """Return the same program whenever it is asked for: layouts are kept by program."""
+    if not keep_probes:
         program = Program(program.nodes, program.outputs)
     wanted = reached(program)
-    if len(wanted) == len(program.nodes) and not any(isinstance(node.op, ops.Scan) for node in program.nodes):
-        return program  # of which layouts may be known
     nodes: list[Node] = []
     place: list[int] = []
     for index, node in enumerate(program.nodes):
