@@ -17,9 +17,9 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -30,9 +30,10 @@ import numpy as np
 import bitsmith
 from bitsmith.config.weight_memory import read_weight_memory
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import proposal
+from bitsmith.estimate.fit import first_around, first_step, proposal
 from bitsmith.estimate.needs import fits, missing
 from bitsmith.mapping.builder import DataflowBuilder, builder_of
+from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine.engines import regions_of
 from bitsmith.model.estimates import Estimate
 from bitsmith.model.model import Model
@@ -162,47 +163,61 @@ def planned(name: str, boards: Sequence[str]) -> None:
 
 
 def row(made: Model, board: Board, converting: float) -> str:
-    """The plan of a network for a board: what it takes, and the seconds that it took, beside those of ``converting``."""
+    """The plan of a network for a board: what it takes, and the seconds that it took, beside those of ``converting``.
+
+    Of the ways to take turns it is the first that fits, as all slower ones do; if none does, the slowest.
+    """
     begun, memory = time.process_time(), read_weight_memory(board.memory, "the table of boards")
     target = replace(made.target, part=board.part, clock_period_ns=board.clock_ns, weight_memory=memory)
-    every, fitting = [*layouts(Model(made.network, made.program, target))], partial(fits, part=target.known_part)
-    least = size_of(every[-1].program, every[-1].directives, target, lambda _: False)
-    for told in every if fitting(least) else every[-1:]:
-        start = time.process_time()
-        size = size_of(told.program, told.directives, target, fitting)
-        if fitting(size):
-            break
-    beside, part = side_by_side(told), target.known_part
+    part = target.known_part
+    ways, fitting = ways_of(Model(made.network, made.program, target)), partial(fits, part=part)
+
+    @cache
+    def sized(way: int) -> tuple[Estimate, Size]:
+        directives = ways(way)[0]
+        return Estimate(made.program, directives, target), size_of(made.program, directives, target, fitting)
+
+    def has_room(way: int) -> bool:
+        return fitting(sized(way)[1])
+
+    way = slowest = len(SLOWER) - 1
+    if has_room(slowest):
+        fastest = first_step(0, slowest, lambda way: ways(way)[1] <= 2 * part.die.dsps)
+        way = first_around(fastest, fastest, slowest, has_room)
+    told, size = sized(way)
+    beside = side_by_side(told)
     turns = f", {', '.join(f'{engine.multipliers} multipliers {engine.busy:.1%} busy' for engine in told.fetched)}"
     if beside is not None and (beside.interval < size.interval or not fitting(size)):
         size, turns = beside, ""
     missed = f"does not fit: {missing(size, part) or 'no room for routing'}"
-    answer, now = f"fits {'in turn' if turns else 'side by side'}" if fitting(size) else missed, time.process_time()
+    answer = f"fits {'in turn' if turns else 'side by side'}" if fitting(size) else missed
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    seconds = f"{converting + now - start:.0f} s ({converting + now - begun:.0f} s with all tries), {megabytes:,} MB"
+    seconds = f"{converting + time.process_time() - begun:.0f} s, {megabytes:,} MB"
     return f"{answer}; {large_networks.figures(size, size.interval, board.clock_ns)}{turns}; {seconds}"
 
 
-def layouts(model: Model) -> Iterator[Estimate]:
-    """Ways to take turns: with the cycles that reuse factors leave, or the least that all engines can meet; and slower ones."""
-    directives, program = model.directives, drop_dead(model.program, keep_probes=False)
-    builder, tried = builder_of(program, directives), set[tuple[int, ...]]()
+def ways_of(model: Model) -> Callable[[int], tuple[Directives, int]]:
+    """Ways to take turns, by how much slower they are, each with its multipliers.
+
+    The first have the cycles that reuse factors leave, or the least that all engines can meet.
+    """
+    directives = model.directives
+    builder = builder_of(drop_dead(model.program, keep_probes=False), directives)
     regions = regions_of(builder)
     given, least = (max(getattr(region, name) for region in regions) for name in ("cycles", "needed"))
-    for slower in SLOWER:
-        cycles = max(given, least) * slower
+
+    @cache
+    def way(number: int) -> tuple[Directives, int]:
+        cycles = max(given, least) * SLOWER[number]
         reuse = {name: math.ceil(own * cycles / given) for name, own in directives.reuse.items()}
         for region in regions:  # as long as the others, whatever positions its layers have
             names = {unit.name for unit in region.units if unit.is_product}
             reuse |= {name: math.ceil(directives.reuse[name] * cycles / region.cycles) for name in names}
         asked = replace(directives, reuse=reuse)
         rows = [region.row for region in regions_of(DataflowBuilder(builder.program, asked))]
-        multipliers = tuple(row.multipliers for row in rows if row is not None)
-        if multipliers not in tried and (
-            sum(multipliers) <= 2 * model.target.known_part.die.dsps or slower == SLOWER[-1]
-        ):
-            yield Estimate(model.program, asked, model.target)
-        tried.add(multipliers)
+        return asked, sum(row.multipliers for row in rows if row is not None)
+
+    return way
 
 
 def side_by_side(told: Estimate) -> Size | None:

@@ -15,7 +15,7 @@ import bitsmith
 from bitsmith.dataflow.kinds import FoldedProduct, Reduce
 from bitsmith.devices.parts import resolve_part
 from bitsmith.estimate.figures import NO_CELLS, Size
-from bitsmith.estimate.fit import Fit, _around, _Paces, pace, paced, proposal, sooner
+from bitsmith.estimate.fit import Fit, _Paces, first_around, pace, paced, proposal, sooner
 from bitsmith.estimate.needs import fits, limited
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.mapping.directives import Directives
@@ -100,10 +100,8 @@ def test_a_step_is_found_from_anywhere(low: int, high: int) -> None:
                 looked.append(step)
                 return step >= first
 
-            least, most = _around(start, low, high, able)
-            assert low <= least <= first <= most <= high and able(most)
-            assert most - least <= abs(start - first)
-            assert len(looked) <= 3 + math.log2(abs(start - first) + 1)
+            assert first_around(start, low, high, able) == first
+            assert len(looked) <= 3 + 2 * math.log2(abs(start - first) + 1)
 
 
 @pytest.mark.slow

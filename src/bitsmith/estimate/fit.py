@@ -224,7 +224,7 @@ class _Paces:
         if last < self.least or not able(last):
             return None
         start = last if math.isinf(near) else min(max(_step(int(near)), self.least), last)
-        return _first(*_around(start, self.least, last, able), able)
+        return first_around(start, self.least, last, able)
 
     def nearly(self, size: Size) -> bool:
         """Return True if there is about room for a circuit of ``size``, multiplier blocks apart."""
@@ -282,7 +282,7 @@ class _Paces:
         """Steps that may have room: first ones that are ``promising`` without FIFOs, later ones that are ``able`` with them."""
         if self._lacks(self.most, 1.0, _never):
             return
-        bare = _first(self.least, self.most, lambda step: not self._lacks(step, _NEARLY, _never))
+        bare = first_step(self.least, self.most, lambda step: not self._lacks(step, _NEARLY, _never))
         steps = filter(promising, range(bare, self.most + 1))
         yield from islice(steps, _LOOKED)
         if (following := next(steps, None)) is None or self._lacks(self.most, 1.0, self.nearly):
@@ -291,7 +291,7 @@ class _Paces:
         def roomy(step: int) -> bool:
             return not self._lacks(step, _NEARLY, self.nearly)
 
-        low = _first(*_around(following, following, self.most, roomy), roomy)
+        low = first_around(following, following, self.most, roomy)
         yield from filter(able, range(low, self.most + 1))
 
     def _lacks(self, step: int, share: float, possible: Possible) -> bool:
@@ -307,10 +307,10 @@ class _Paces:
 
         if not room(self.most, _never):
             return self.most + 1
-        low = _first(self.least, self.most, lambda step: room(step, _never))
+        low = first_step(self.least, self.most, lambda step: room(step, _never))
         if room(low):
             return low
-        return _first(low, self.most, room) if room(self.most) else self.most + 1
+        return first_step(low, self.most, room) if room(self.most) else self.most + 1
 
 
 def _never(_: Size) -> bool:
@@ -318,7 +318,7 @@ def _never(_: Size) -> bool:
     return False
 
 
-def _first(low: int, high: int, able: Callable[[int], bool]) -> int:
+def first_step(low: int, high: int, able: Callable[[int], bool]) -> int:
     """The first step from ``low`` to ``high`` that is ``able``, as all later ones are, by bisection."""
     while low < high:
         middle = (low + high) // 2
@@ -326,21 +326,18 @@ def _first(low: int, high: int, able: Callable[[int], bool]) -> int:
     return low
 
 
-def _around(start: int, low: int, high: int, able: Callable[[int], bool]) -> tuple[int, int]:
-    """Bounds of the first step from ``low`` to ``high`` that is ``able``, by strides from ``start`` on that double.
-
-    All later steps are able, and ``high`` is.
-    """
+def first_around(start: int, low: int, high: int, able: Callable[[int], bool]) -> int:
+    """As `first_step`, by strides from ``start`` on that double: fewer looks if it is near."""
     stride = 1
     if not able(start):
         low = start + 1
         while not able(min(low + stride - 1, high)):
             low, stride = low + stride, 2 * stride
-        return low, min(low + stride - 1, high)
+        return first_step(low, min(low + stride - 1, high), able)
     high = start
     while low < high and able(max(high - stride, low)):
         high, stride = max(high - stride, low), 2 * stride
-    return (max(high - stride, low) + 1 if low < high else low), high
+    return first_step(max(high - stride, low) + 1 if low < high else low, high, able)
 
 
 def slowest(program: Program, part: Part, wanted: Directives, possible: Possible = None) -> Fit:
@@ -394,7 +391,7 @@ def _least_in_turn(program: Program, part: Part, wanted: Directives, blocks: flo
     def tried(step: int) -> Fit | None:
         return in_turn(program, part, replace(wanted, reuse=_same_for_all(program, step)), budget_ns, blocks)
 
-    return tried(_first(0, most, lambda step: tried(step) is not None)) if tried(most) is not None else None
+    return tried(first_step(0, most, lambda step: tried(step) is not None)) if tried(most) is not None else None
 
 
 def _most_steps_in_turn(program: Program, wanted: Directives) -> int:
