@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -30,6 +31,12 @@ UNCOPIED = 1_000_000
 LEAST_COLUMNS = 256
 
 EXACT_BITS = NumberKind.FLOAT64.bits
+
+MOST_PARTS = 6
+"""Parts of weights in single precision that take less time than all of them in double precision."""
+
+SAFE = 2.0**60
+"""Numbers up to it, and down to its inverse, and their products, are not where single precision ends."""
 
 
 def bind_linear(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
@@ -71,20 +78,64 @@ def _columns(weights: FloatArray, batch: int) -> int:
 def _by_rows(ws: Workspace, x: StoredValue) -> StoredValue:
     """Rows of the operand, as windows that overlap are: written out for some positions only, which stay in the cache."""
     storage, type_ = ws.plan.storage[ws.node], ws.plan.type(ws.node)
-    weights = ws.plan.prepared(ws.node, lambda: _scaled(ws, x))
-    result = ws.new(type_.shape, storage, type_)
+    parts = ws.plan.prepared(ws.node, lambda: _in_parts(ws, x, _scaled(ws, x)))
+    result, dtype = ws.new(type_.shape, storage, type_), parts[0].dtype
     count, *rest, channels = x.type.shape
-    wide = weights.shape[-1]  # with a row of ones for a constant
-    together = min(max(ROWS_BYTES // (math.prod(rest) * wide * weights.itemsize * ws.batch), 1), count)
-    rows = ws.temporary((together, *rest, wide), weights.dtype)
+    wide = sum(part.shape[-1] for part in parts)  # with a row of ones for a constant
+    together = min(max(ROWS_BYTES // (math.prod(rest) * wide * dtype.itemsize * ws.batch), 1), count)
+    rows = ws.temporary((together, *rest, wide), dtype)
+    sums = ws.temporary((together, *rest, type_.shape[-1]), dtype) if dtype != result.part.dtype else None
     if wide > channels:
         ws.do(partial(rows[..., channels:, :].fill, 1))
     for start in range(0, count, together):
         source = x.part[start : start + together]
         flat = rows[: len(source)]
         ws.do(partial(np.copyto, _like(flat[..., :channels, :], source.shape), source, casting="same_kind"))
-        ws.do(partial(np.matmul, weights, flat, out=result.part[start : start + together]))
+        _add_products(ws, parts, flat, result.part[start : start + together], sums)
     return result
+
+
+def _add_products(ws: Workspace, parts: Sequence[FloatArray], rows: Array, result: Array, sums: Array | None) -> None:
+    """Put the sum of the products of ``parts`` with their share of the ``rows`` into ``result``; ``sums`` hold those of one."""
+    if sums is None:
+        ws.do(partial(np.matmul, parts[0], rows, out=result))
+        return
+    place, some = 0, sums[: len(rows)]
+    for part in parts:
+        ws.do(partial(np.matmul, part, rows[..., place : place + part.shape[-1], :], out=some))
+        ws.do(partial(np.add, result, some, out=result) if place else partial(np.copyto, result, some))
+        place += part.shape[-1]
+
+
+def _in_parts(ws: Workspace, x: StoredValue, weights: FloatArray) -> list[FloatArray]:
+    """``weights`` of double precision in parts, all sums of which single precision holds, if these are few: half the time."""
+    whole = [weights]
+    if weights.dtype == np.float32 or not position_free(x.type.frac):
+        return whole
+    down = channel_frac(x.type) - channel_scale(x.type, x.storage.scale)
+    units, most = np.ones((2, weights.shape[-1]))  # a row of ones comes last
+    units[: len(down)] = np.ldexp(1.0, -down)
+    most[: len(down)] = _channel_magnitude(x).astype(np.float64) * units[: len(down)]
+    mantissas, exponents = np.frexp(weights)
+    raw = np.ldexp(mantissas, EXACT_BITS).astype(np.int64)
+    steps = np.where(raw == 0, np.inf, np.ldexp((raw & -raw).astype(np.float64), exponents - EXACT_BITS) * units)
+    reach = np.abs(weights) * most
+    factors = np.concatenate([most, units, np.abs(weights[weights != 0])])
+    if np.any(factors > SAFE) or np.any((factors < 1 / SAFE) & (factors > 0)):
+        return whole
+    for number in range(1, MOST_PARTS + 1):
+        bounds = np.linspace(0, weights.shape[-1], number + 1).astype(np.int64).tolist()
+        places = [slice(*pair) for pair in pairwise(bounds)]
+        if all(_single_holds(reach[:, place], steps[:, place]) for place in places):
+            return [np.ascontiguousarray(weights[:, place], dtype=np.float32) for place in places]
+    return whole
+
+
+def _single_holds(reach: Float64s, steps: Float64s) -> bool:
+    """Return True if single precision holds all sums of numbers up to ``reach`` in multiples of ``steps``."""
+    most, step = reach.sum(axis=-1), steps.min(axis=-1)
+    exact = most <= step * 2.0**NumberKind.FLOAT32.bits
+    return bool(np.all(exact) and step.min() > 1 / SAFE)
 
 
 def _like(rows: Array, shape: tuple[int, ...]) -> Array:
