@@ -30,7 +30,7 @@ import numpy as np
 import bitsmith
 from bitsmith.config.weight_memory import read_weight_memory
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import first_around, first_step, proposal
+from bitsmith.estimate.fit import first_step, proposal
 from bitsmith.estimate.needs import fits, missing
 from bitsmith.mapping.builder import DataflowBuilder, builder_of
 from bitsmith.mapping.directives import Directives
@@ -183,7 +183,7 @@ def row(made: Model, board: Board, converting: float) -> str:
     way = slowest = len(SLOWER) - 1
     if has_room(slowest):
         fastest = first_step(0, slowest, lambda way: ways(way)[1] <= 2 * part.die.dsps)
-        way = first_around(fastest, fastest, slowest, has_room)
+        way = fastest if has_room(fastest) else first_step(fastest + 1, slowest, has_room)
     told, size = sized(way)
     beside = side_by_side(told)
     turns = f", {', '.join(f'{engine.multipliers} multipliers {engine.busy:.1%} busy' for engine in told.fetched)}"

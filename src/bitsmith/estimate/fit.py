@@ -327,7 +327,7 @@ def first_step(low: int, high: int, able: Callable[[int], bool]) -> int:
 
 
 def first_around(start: int, low: int, high: int, able: Callable[[int], bool]) -> int:
-    """As `first_step`, by strides from ``start`` on that double: fewer looks if it is near."""
+    """Return what `first_step` does, by strides from ``start`` on that double: fewer looks if it is near."""
     stride = 1
     if not able(start):
         low = start + 1
