@@ -181,9 +181,9 @@ def row(made: Model, board: Board, converting: float) -> str:
         return fitting(sized(way)[1])
 
     way = slowest = len(SLOWER) - 1
-    if has_room(slowest):
+    if fitting(size_of(made.program, ways(slowest)[0], target, lambda _: False)):
         fastest = first_step(0, slowest, lambda way: ways(way)[1] <= 2 * part.die.dsps)
-        way = fastest if has_room(fastest) else first_step(fastest + 1, slowest, has_room)
+        way = fastest if has_room(fastest) else first_step(min(fastest + 1, slowest), slowest, has_room)
     told, size = sized(way)
     beside = side_by_side(told)
     turns = f", {', '.join(f'{engine.multipliers} multipliers {engine.busy:.1%} busy' for engine in told.fetched)}"
