@@ -112,30 +112,27 @@ def _in_parts(ws: Workspace, x: StoredValue, weights: FloatArray) -> list[FloatA
     whole = [weights]
     if weights.dtype == np.float32 or not position_free(x.type.frac):
         return whole
-    down = channel_frac(x.type) - channel_scale(x.type, x.storage.scale)
+    frac, down = ws.plan.weights[ws.node][1], channel_frac(x.type) - channel_scale(x.type, x.storage.scale)
+    steps = np.ldexp(1.0, np.broadcast_to(ws.plan.storage[ws.node].scale.reshape(-1), frac.shape) - frac)
     units, most = np.ones((2, weights.shape[-1]))  # a row of ones comes last
     units[: len(down)] = np.ldexp(1.0, -down)
     most[: len(down)] = _channel_magnitude(x).astype(np.float64) * units[: len(down)]
-    mantissas, exponents = np.frexp(weights)
-    raw = np.ldexp(mantissas, EXACT_BITS).astype(np.int64)
-    steps = np.where(raw == 0, np.inf, np.ldexp((raw & -raw).astype(np.float64), exponents - EXACT_BITS) * units)
-    reach = np.abs(weights) * most
-    factors = np.concatenate([most, units, np.abs(weights[weights != 0])])
-    if np.any(factors > SAFE) or np.any((factors < 1 / SAFE) & (factors > 0)):
+    if ws.node in ws.plan.biased:
+        mantissas, exponents = np.frexp(weights[:, -1])
+        raw = np.ldexp(mantissas, EXACT_BITS).astype(np.int64)
+        lowest = np.ldexp((raw & -raw).astype(np.float64), exponents - EXACT_BITS)
+        steps = np.where(raw == 0, steps, np.minimum(steps, lowest))
+    reach = np.abs(weights)
+    few = np.all(reach @ most <= MOST_PARTS * 2.0**NumberKind.FLOAT32.bits * steps)
+    if not few or max(reach.max(), most.max(), units.max()) > SAFE or min(steps.min(), units.min()) < 1 / SAFE:
         return whole
     for number in range(1, MOST_PARTS + 1):
         bounds = np.linspace(0, weights.shape[-1], number + 1).astype(np.int64).tolist()
         places = [slice(*pair) for pair in pairwise(bounds)]
-        if all(_single_holds(reach[:, place], steps[:, place]) for place in places):
+        sums = (reach[:, place] @ most[place] for place in places)
+        if all(np.all(total <= 2.0**NumberKind.FLOAT32.bits * steps) for total in sums):
             return [np.ascontiguousarray(weights[:, place], dtype=np.float32) for place in places]
     return whole
-
-
-def _single_holds(reach: Float64s, steps: Float64s) -> bool:
-    """Return True if single precision holds all sums of numbers up to ``reach`` in multiples of ``steps``."""
-    most, step = reach.sum(axis=-1), steps.min(axis=-1)
-    exact = most <= step * 2.0**NumberKind.FLOAT32.bits
-    return bool(np.all(exact) and step.min() > 1 / SAFE)
 
 
 def _like(rows: Array, shape: tuple[int, ...]) -> Array:
