@@ -27,7 +27,7 @@ from bitsmith.errors import ConfigError
 from bitsmith.layers.input import DEFAULT_INPUT
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Settings
-from bitsmith.layers.tables import DEFAULT_ENTRIES, EXACT_ENTRIES
+from bitsmith.layers.tables import DEFAULT_ENTRIES, EXACT_ENTRIES, INNER
 from bitsmith.options.project import project_keys, read_project
 from tests.config.test_model import NETWORK
 from tests.config.test_quantized import between_quantizers
@@ -209,6 +209,7 @@ def test_the_page_tells_of_every_key_variable_and_default() -> None:
         assert f"`{key}`" in page, key
     assert str(DEFAULT_INPUT) in page
     assert f"{EXACT_ENTRIES} values, beyond that {DEFAULT_ENTRIES} to {EXACT_ENTRIES} bins" in page
+    assert f"{INNER.own} values, beyond that there are {INNER.least} to {EXACT_ENTRIES} bins" in page
     assert f"{MAX_BYTES >> 10} KiB, {MAX_VALUES:,} values" in page
 
 

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from bitsmith.emulate import Emulator
 from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.ops import Table
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.reciprocal import exponential, logarithm, power
+from bitsmith.layers.reciprocal import decay, exponential, logarithm, power
 from bitsmith.layers.settings import Settings
 
 FRACS = st.integers(3, 16)
@@ -47,6 +48,27 @@ def test_exponentials(signed: bool, frac: int, integer: int, below: int, base: f
     wanted = base**values
     # Tables of wide operands have no more bits than that.
     assert np.all(np.abs(found - wanted) <= 2.0**-frac + 2.0**-26 * wanted)
+
+
+@settings(max_examples=12)
+@given(FRACS, st.integers(2, 16), st.integers(0, 16))
+@example(18, 17, 13)
+@example(3, 16, 16)
+def test_decay(frac: int, width: int, below: int) -> None:
+    """Within a step, never negative, and 1 at 0, which other results do not exceed: the largest of scores stays so."""
+    fmt = FixedFormat(False, width, below)
+    lowering, x = _operand(fmt)
+    values, found = _values(lowering, decay(lowering, x, frac, "exp_table"), fmt)
+    assert np.all(np.abs(found - np.exp(-values)) < 2.0**-frac)
+    assert found[0] == 1.0 == found.max() and found.min() >= 0.0
+
+
+def test_a_decay_of_many_values_has_small_tables() -> None:
+    """As many bits of entries as there are in four block memories of 4 Kib, not 32."""
+    lowering, x = _operand(FixedFormat(False, 17, 13))
+    program = lowering.builder.program([("y", decay(lowering, x, 18, "exp_table"))])
+    bits = [node.op.values.size * node.type.max_width for node in program.nodes if isinstance(node.op, Table)]
+    assert len(bits) == 2 and sum(bits) < 1 << 14
 
 
 @settings(max_examples=12)

@@ -15,12 +15,18 @@ from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.tables import ENTRY_BITS, Function, tabulated
+from bitsmith.layers.tables import ENTRY_BITS, INNER, Function, is_free, tabulated, uniform
 
 _MOST_RADIX_BITS = 4
 _ROUNDING_MARGIN = 2.0**-10
 _SPARE_BITS = 3
 """Bits of the normalized operand, and of factors that are no powers of two, beyond those of the result."""
+
+_DECAY_BITS = 3
+"""Bits of the first factor of decaying exponentials beyond those of the result; the second one, and its share, have one less."""
+
+_DECAY = Function("exp(-x)", lambda x: np.exp(-x), ())
+_LOST = Function("1-exp(-x)", lambda x: -np.expm1(-x), ())
 
 _MOST_BITS = ENTRY_BITS - 5
 """Bits of relative accuracy of exponentials: entries of their tables have as many, one before the point and guard bits."""
@@ -64,7 +70,7 @@ def power(lowering: Lowering, x: Value, exponent: float, least: Fraction, frac: 
     if not (radix_bits * exponent).is_integer():
         kept += _SPARE_BITS
     table = Function(name, lambda f: np.asarray((1.0 + f) ** exponent, dtype=np.float64), ())
-    result = rounded(lowering, tabulated(lowering, parts.fraction, table, kept, variable), kept, variable)
+    result = rounded(lowering, tabulated(lowering, parts.fraction, table, kept, variable, sizes=INNER), kept, variable)
     if (radix_bits * exponent).is_integer():
         result = builder.shift(result, round(exponent * parts.exponent))
         for count, halved in parts.halvings:
@@ -110,7 +116,9 @@ def logarithm(lowering: Lowering, x: Value, base: float, frac: int) -> Value:
         return np.asarray(np.log1p(f) * scale, dtype=np.float64)
 
     places = frac + _SPARE_BITS + 4
-    result = tabulated(lowering, parts.fraction, Function(f"log{base:g}(1+x)", evaluate, ()), frac + _SPARE_BITS)
+    result = tabulated(
+        lowering, parts.fraction, Function(f"log{base:g}(1+x)", evaluate, ()), frac + _SPARE_BITS, sizes=INNER
+    )
     offset = builder.const(round(math.ldexp(parts.exponent * math.log(2.0) * scale, places)), places)
     result = builder.add(result, offset)
     for count, halved in parts.halvings:
@@ -139,7 +147,7 @@ def exponential(lowering: Lowering, x: Value, base: float, frac: int) -> Value:
     least, most = bounds[0] >> max(kept, 0), bounds[1] >> max(kept, 0)
     whole = builder.cast_to(x, min(kept, 0), least, most, Rounding.TRN, Overflow.SAT)
     fraction = builder.cast_to(x, max(kept, 0), 0, _below(max(kept, 0)), Rounding.TRN, Overflow.WRAP)
-    powers = tabulated(lowering, fraction, Function("2**x", np.exp2, ()), bits + 1)
+    powers = tabulated(lowering, fraction, Function("2**x", np.exp2, ()), bits + 1, sizes=INNER)
     result = rounded(lowering, powers, bits + 1, "table")
     result = builder.shift(result, least)
     above = builder.sub(whole, builder.const(least))
@@ -147,6 +155,36 @@ def exponential(lowering: Lowering, x: Value, base: float, frac: int) -> Value:
         bit = builder.cast_to(above, -place, 0, 1, Rounding.TRN, Overflow.WRAP)
         result = builder.select(bit, builder.shift(result, 1 << place), result)
     return cut(builder, _at_most(lowering, result, base**hi + 2.0**-frac, "table"), frac + _SPARE_BITS)
+
+
+def decay(lowering: Lowering, x: Value, frac: int, variable: str) -> Value:
+    """``exp(-x)`` of an ``x`` that is not negative, with an error below ``2**-frac``.
+
+    ``exp(-(a + b)) = exp(-a) - exp(-a) * (1 - exp(-b))``: where one table were large, the upper and the lower bits of ``x`` have
+    tables of their own. The entries have the user's format of ``variable``, if there is one: then there is one table.
+    """
+    bounds = lowering.settings.table_range
+    # A range given for exp(x) bounds the magnitude.
+    bounds = None if bounds is None else (0.0, max(abs(bounds[0]), abs(bounds[1])))
+    builder, x = lowering.builder, uniform(lowering, x)
+    places = frac + _DECAY_BITS
+    kept = min(x.type.span.frac, places)
+    # Beyond, it is an eighth of a step at most.
+    last = min(math.ceil(math.ldexp(places * math.log(2.0), kept)), x.type.span.hi >> max(x.type.span.frac - kept, 0))
+    if last <= INNER.own or places > ENTRY_BITS or not is_free(lowering, variable):
+        return rounded(lowering, tabulated(lowering, x, _DECAY, frac, variable, bounds), frac, variable)
+    x = builder.cast_to(x, kept, 0, last, Rounding.RND, Overflow.SAT)
+
+    def bits_of(low: int) -> int:
+        return ((last >> low) + 1) * (places + 1) + (places + low - kept << low)
+
+    low = min(range(1, last.bit_length()), key=bits_of)
+    upper = builder.cast_to(x, kept - low, 0, last >> low, Rounding.TRN, Overflow.SAT)
+    lower = builder.cast_to(x, kept, 0, _below(low), Rounding.TRN, Overflow.WRAP)
+    coarse = tabulated(lowering, upper, _DECAY, places, variable)
+    lost = tabulated(lowering, lower, _LOST, places - 1, variable)
+    factor = cut(builder, coarse, places - 1 + low - kept)
+    return cut(builder, builder.sub(coarse, builder.mul(factor, lost)), frac)
 
 
 def cut(builder: ProgramBuilder, x: Value, frac: int) -> Value:

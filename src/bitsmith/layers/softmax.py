@@ -19,14 +19,13 @@ from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import aligned
-from bitsmith.layers.reciprocal import nonnegative, reciprocal, rounded
+from bitsmith.layers.reciprocal import decay, nonnegative, reciprocal, rounded
 from bitsmith.layers.settings import SoftmaxImplementation
-from bitsmith.layers.tables import Function, tabulated
+from bitsmith.layers.tables import tabulated
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _GUARD_BITS = 2
 _FEW_CLASSES_BITS = 4
-_DECAY = Function("exp(-x)", lambda x: np.exp(-x), ())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,15 +101,14 @@ class Softmax(Layer):
                 y = _first_largest(lowering.builder, x, mask)
             case SoftmaxImplementation.STABLE:
                 below = lowering.builder.sub(_largest(lowering.builder, x, mask), x)
-                bounds = lowering.settings.table_range
-                # The operand is never negative: a range given for exp(x) bounds its magnitude.
-                bounds = None if bounds is None else (0.0, max(abs(bounds[0]), abs(bounds[1])))
-                powers = _powers(lowering, nonnegative(lowering.builder, below), _DECAY, bounds)
+                powers = decay(lowering, nonnegative(lowering.builder, below), _power_frac(lowering, x), "exp_table")
                 # The largest operand contributes the entry at 0, the largest of the table. What is masked may wrap there.
                 least = powers.type.span.greatest
                 y = _normalized(lowering, _kept(lowering.builder, powers, mask), least)
             case SoftmaxImplementation.LATENCY:
-                powers = _powers(lowering, x, FUNCTIONS["exponential"], lowering.settings.table_range)
+                frac, bounds = _power_frac(lowering, x), lowering.settings.table_range
+                powers = tabulated(lowering, x, FUNCTIONS["exponential"], frac, "exp_table", bounds)
+                powers = rounded(lowering, powers, frac, "exp_table")
                 y = _normalized(lowering, _kept(lowering.builder, powers, mask), least=Fraction(0))
         return lowering.builder.transpose(_probability(lowering, y), np.argsort(perm).tolist())
 
@@ -159,10 +157,9 @@ def _probability(lowering: Lowering, y: Value) -> Value:
     return lowering.builder.cast_to(y, frac, 0, 1 << frac, Rounding.RND, Overflow.SAT)
 
 
-def _powers(lowering: Lowering, x: Value, function: Function, bounds: tuple[float, float] | None) -> Value:
-    """The exponentials, with guard bits beyond the result's step, and more where many roundings add up in their sum."""
-    frac = max(_result_frac(lowering), 1) + _GUARD_BITS + max((x.shape[-1] - 1).bit_length() - _FEW_CLASSES_BITS, 0)
-    return rounded(lowering, tabulated(lowering, x, function, frac, "exp_table", bounds), frac, "exp_table")
+def _power_frac(lowering: Lowering, x: Value) -> int:
+    """Fractional bits of exponentials: guard bits beyond the result's step, more where many roundings add up in their sum."""
+    return max(_result_frac(lowering), 1) + _GUARD_BITS + max((x.shape[-1] - 1).bit_length() - _FEW_CLASSES_BITS, 0)
 
 
 def _normalized(lowering: Lowering, powers: Value, least: Fraction) -> Value:

@@ -5,7 +5,8 @@ only ``g`` is tabulated. Where ``g`` no longer changes (to the entries' precisio
 With at most ``EXACT_ENTRIES`` values left (or the user's table size) every operand value has its own, correctly rounded entry.
 Otherwise the operand is cut into ``TableSize`` bins of a power-of-two size and, by default, interpolated linearly between the
 bins' ends, with an error of at most ``step**2 / 8 * max|g''|`` plus one rounding. A table size left open is the least power of
-two from ``DEFAULT_ENTRIES`` to ``EXACT_ENTRIES`` that keeps this error below a quarter of the result's step. So many bins as the
+two from ``DEFAULT_ENTRIES`` to ``EXACT_ENTRIES`` that keeps this error below a quarter of the result's step; of functions inside
+others, which round again, the least that does, and fewer values have entries of their own (`Sizes`). So many bins as the
 user says with the values at their centers cover no more than where their worst error is least: those at the ends hold beyond.
 """
 
@@ -33,7 +34,6 @@ EXACT_ENTRIES = 4096
 DEFAULT_ENTRIES = 1024
 """Fewest bins of a table whose size the user leaves open."""
 
-_SIZES = (DEFAULT_ENTRIES, 2 * DEFAULT_ENTRIES, EXACT_ENTRIES)
 MAX_ENTRIES = 1 << 16
 _SCAN_POINTS = 1 << 16
 _OCTAVE_POINTS = 64
@@ -50,6 +50,29 @@ _GUARD_BITS = 2
 
 _FRACTION_BITS = 10
 """Bits of the position within a bin that interpolation uses at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Sizes that a table may have which the user leaves open.
+
+    Attributes:
+        own: most values of an operand that have entries of their own.
+        least: fewest bins where it has more values; there are twice as many up to `EXACT_ENTRIES`, until lines are fine.
+    """
+
+    own: int
+    least: int
+
+    def bins(self) -> tuple[int, ...]:
+        """Numbers of bins, the fewest first."""
+        return tuple(self.least << k for k in range((EXACT_ENTRIES // self.least).bit_length()))
+
+
+ACTIVATION = Sizes(EXACT_ENTRIES, DEFAULT_ENTRIES)
+
+INNER = Sizes(512, 16)
+"""Sizes for functions inside others, which round again: lines of few bins take less memory than entries of many values."""
 
 
 Way: TypeAlias = Callable[[Lowering, Value, int], Value | None]
@@ -136,13 +159,14 @@ def tabulated(
     frac: int,
     variable: str = "table",
     bounds: tuple[float, float] | None = None,
+    sizes: Sizes = ACTIVATION,
 ) -> Value:
     """``function(x)``; entries have the user's format of ``variable`` or ``frac`` fractional bits.
 
     ``bounds`` are the real values between which the table lies, if the user limits it; beyond, its end entries hold.
     """
     builder = lowering.builder
-    result = _Table(lowering, function, frac, variable).of(uniform(lowering, x), bounds)
+    result = _Table(lowering, function, frac, variable, sizes).of(uniform(lowering, x), bounds)
     zero = builder.const(0)
     for slope, part in ((function.right, builder.max), (function.left, builder.min)):
         if slope != 0.0:
@@ -153,10 +177,10 @@ def tabulated(
     return result
 
 
-def is_free(lowering: Lowering) -> bool:
-    """Return True if the user chose nothing of the table."""
+def is_free(lowering: Lowering, variable: str = "table") -> bool:
+    """Return True if the user chose nothing of the table whose entries are ``variable``."""
     chosen = lowering.settings
-    return not (chosen.table_size or chosen.table_range or chosen.binning or lowering.format("table"))
+    return not (chosen.table_size or chosen.table_range or chosen.binning or lowering.format(variable))
 
 
 def has_own_entries(lowering: Lowering, x: Value) -> bool:
@@ -168,7 +192,7 @@ def without_table(lowering: Lowering, x: Value, function: Function, frac: int) -
     """``function(x)`` where a table of bins is not as accurate, not rounded to the result; None where one is."""
     if function.wide is None or has_own_entries(lowering, x) or not is_free(lowering):
         return None
-    table = _Table(lowering, function, frac, "table")
+    table = _Table(lowering, function, frac, "table", ACTIVATION)
     if function.interpolates and table.is_fine(*table.bins(_Span.of(x))):
         return None
     return function.wide(lowering, x, frac)
@@ -247,6 +271,7 @@ class _Table:
     function: Function
     frac: int
     variable: str
+    sizes: Sizes
 
     def of(self, x: Value, bounds: tuple[float, float] | None) -> Value:
         """The rest of the function of ``x``, which is uniform: exact, or in bins where ``x`` has too many values."""
@@ -254,7 +279,7 @@ class _Table:
         span = self._domain(whole) if bounds is None else whole.between(bounds)
         limit = settings.table_size
         if limit is None and settings.binning is None:
-            limit = EXACT_ENTRIES
+            limit = self.sizes.own
         if settings.table_size is not None and not 2 <= settings.table_size <= MAX_ENTRIES:
             raise ConfigError(
                 f"a table of {settings.table_size} entries",
@@ -350,7 +375,7 @@ class _Table:
     def _sizes(self) -> tuple[int, ...]:
         """The user's number of bins, or those to choose from."""
         chosen = self.lowering.settings.table_size
-        return _SIZES if chosen is None else (chosen,)
+        return self.sizes.bins() if chosen is None else (chosen,)
 
     def is_fine(self, span: _Span, size: int) -> bool:
         """Return True if interpolation in ``size`` bins keeps the error below a quarter of a step."""
