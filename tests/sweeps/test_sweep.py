@@ -263,6 +263,32 @@ def test_a_study_asks_for_each_configuration_once(tmp_path: Path) -> None:
     (best,) = study.study.best_trials
     assert best.user_attrs["configuration"] == {"a": "1", "b": "fixed<8,3>"}
     assert [best.values[0], best.params] == [11.0, {"a": 1, "b": "fixed<8,3>"}]
+    pruned = [trial for trial in study.study.get_trials() if trial.state.name == "PRUNED"]
+    assert {trial.user_attrs["configuration"]["a"] for trial in pruned if "c" not in trial.params["b"]} == {"0"}
+    assert len(pruned) == 4 + 2
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_study_prunes_circuits_that_do_not_fit_before_they_are_scored_and_built(tmp_path: Path) -> None:
+    optuna = pytest.importorskip("optuna")
+    x, labels = _digits()
+    grid = {"bits": [3, 12], "LayerName.fc1.ReuseFactor": [1]}
+    data = {"calibration": x, "test": (x, labels), "part": "iCE40UP5K-SG48", "build": {"validate": False}}
+    found = sweep(MODEL, grid, tmp_path / "s", trials=2, workers=1, **data)  # type: ignore[arg-type]
+    small, large = sorted(found.outcomes, key=lambda each: str(each.keys["bits"]), reverse=True)
+    assert small.fits and {"loss", "score"} <= small.figures.keys() and "lut" in small.measured
+    assert not large.fits and not large.error and not large.measured
+    assert large.figures["lut"] > 5280 and "loss" not in large.figures
+    assert [path.parent.name for path in (tmp_path / "s" / TRIALS).glob("*/circuit")] == [small.name]
+    assert found.best() is small and "2 trials, 1 stopped since they do not fit" in str(found)
+    (summary,) = optuna.get_all_study_summaries(name := f"sqlite:///{tmp_path / 's' / 'study.db'}")
+    study = optuna.load_study(study_name=summary.study_name, storage=name)
+    asked = [trial for trial in study.get_trials() if trial.state.name != "FAIL"]
+    states = {trial.user_attrs["configuration"]["bits"]: trial.state.name for trial in asked}
+    assert states == {"3": "COMPLETE", "12": "PRUNED"} and len(asked) == 2
+    (plain,) = sweep(MODEL, {"bits": [12]}, tmp_path / "t", **{**data, "build": False}).outcomes  # type: ignore[arg-type]
+    assert not plain.fits and "loss" in plain.figures
 
 
 def test_warnings_and_missing_figures_are_told(tmp_path: Path) -> None:

@@ -237,7 +237,9 @@ class Sweep(Shown):
     def verdict(self) -> str:
         """Number of trials, and of those without a circuit; errors of estimates."""
         failed = sum(bool(each.error) for each in self.outcomes)
+        pruned = sum(bool(each.found.get("pruned")) for each in self.outcomes)
         counts = f"{len(self.outcomes)} trials{f', {failed} without a circuit' if failed else ''}"
+        counts += f", {pruned} stopped since they do not fit" if pruned else ""
         off = [
             f"{OBJECTIVES[name].title} {percent(middle)} (worst {percent(worst)})"
             for name, (middle, worst, _) in self.errors.items()

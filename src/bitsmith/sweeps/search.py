@@ -105,12 +105,12 @@ class Study:
         """The configurations of before, those that were lost with their process, and new ones, each once."""
         known = set[str]()
         for trial in self.study.get_trials(deepcopy=False):
-            if trial.values is not None:
+            if trial.state in (_state("COMPLETE"), _state("PRUNED")):
                 keys = self._keys(trial.params)
                 known.add(_text(dict(keys)))
                 yield keys
             elif not trial.state.is_finished():
-                self.study.tell(trial.number, state=_failed())
+                self.study.tell(trial.number, state=_state("FAIL"))
                 self.study.enqueue_trial(dict(trial.params))
         every = math.prod(len(set(map(_text, values))) for values in self.grid.values())
         while len(known) < min(self.trials, every):
@@ -127,7 +127,7 @@ class Study:
             keys = self._keys({key: _suggested(trial, key, values) for key, values in self.grid.items()})
             if _text(dict(keys)) not in known:
                 return keys, trial
-            self.study.tell(trial, state=_failed())
+            self.study.tell(trial, state=_state("FAIL"))
         keys = next(keys for keys in configurations(self.grid) if _text(dict(keys)) not in known)
         self.study.enqueue_trial({key: _asked(keys[key], values) for key, values in self.grid.items()})
         trial = self.study.ask()
@@ -149,11 +149,12 @@ class Study:
             return
         trial.set_constraint("part", float(not fits))  # positive where there is no circuit, or one that does not fit
         # Samplers take no note of trials that failed, and would ask for the same again.
-        self.study.tell(trial, [figures.get(each.name, -_BAD if each.rises else _BAD) for each in self.objectives])
+        values = [figures.get(each.name, -_BAD if each.rises else _BAD) for each in self.objectives]
+        self.study.tell(trial, **({"values": values} if fits else {"state": _state("PRUNED")}))
 
 
 _BAD = 1e12
-"""Figure of a configuration that has no circuit."""
+"""Figure that a circuit lacks."""
 
 _PATIENCE = 4
 """Most configurations in a row that a study asks for although they are known."""
@@ -178,8 +179,8 @@ def _asked(value: Any, values: Sequence[object]) -> object:
     return ordered.index(value) if ordered else _text(value)
 
 
-def _failed() -> object:
-    return importlib.import_module("optuna").trial.TrialState.FAIL
+def _state(name: str) -> object:
+    return importlib.import_module("optuna").trial.TrialState[name]
 
 
 def _text(value: object) -> str:

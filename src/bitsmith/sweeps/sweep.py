@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import NoneType
 from typing import Unpack
@@ -202,7 +202,7 @@ class Plan:
                 files[placed[name]] = content
                 placed[name] = _UP + placed[name]
         latency = any(each.name.startswith("latency") for each in objectives)
-        task = Task(build, latency, plain(arguments), placed["calibration"], placed["test"])
+        task = Task(build, latency, plain(arguments), placed["calibration"], placed["test"], pruned=False)
         return Plan(shared, files, task, objectives)
 
     def trial(self, keys: Keys) -> Trial:
@@ -271,6 +271,7 @@ def swept(plan: Plan, folder: Path, tries: Tries, count: int | None, cluster: st
     with Project.open(folder, "sweep") as project:
         search: Iterable[Keys] = configurations(tries.grid)
         if tries.trials is not None:
+            plan = replace(plan, task=replace(plan.task, pruned=True))
             storage = tries.storage or f"sqlite:///{project.folder / STUDY}"
             name = digest(plan.name, json.dumps(tries.grid, sort_keys=True, default=_text))[:12]
             search = Study.of(tries.grid, plan.objectives, tries.trials, storage, f"sweep-{name}", tries.seed)

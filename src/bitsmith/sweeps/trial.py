@@ -65,6 +65,7 @@ class Task:
         arguments: arguments of the conversion that no project has.
         calibration: file with the calibration data, from the trial's folder; empty without.
         test: file with the test data; empty without.
+        pruned: a circuit that does not fit by its estimate is neither scored nor built.
     """
 
     build: Mapping[str, Json] | None
@@ -72,6 +73,7 @@ class Task:
     arguments: Mapping[str, Json]
     calibration: str
     test: str
+    pruned: bool
 
     @property
     def text(self) -> str:
@@ -175,6 +177,12 @@ def _figures(folder: Path) -> dict[str, Json]:
     estimate["interval"] = expected.interval
     if task.latency and task.build is None:
         estimate["latency"] = expected.latency
+    part, corrected = model.target.known_part, model.target.estimates is not None
+    context: dict[str, Json] = {"fits": expected.fits, "part": part.name, "family": part.family.name}
+    context |= {"corrected": corrected, "pruned": task.pruned and not expected.fits}
+    context["layers"] = [list(row) for row in layer_rows(rows(model.network, model.program), size.layers)]
+    if context["pruned"]:
+        return {"figures": estimate, "estimate": estimate, "measured": {}, **context}
     test = unpacked(folder / task.test) if task.test else None
     yardstick = yardstick_of(model, Tests(test, SAMPLES), conversion.arguments.get("calibration"))
     scores = yardstick.of_program(model.program)
@@ -185,12 +193,8 @@ def _figures(folder: Path) -> dict[str, Json]:
     period = 1e3 / figures["fmax"] if figures.get("fmax") else model.target.clock_period_ns
     figures |= {f"{name}_ns": figures[name] * period for name in ("latency", "interval") if name in figures}
     figures |= {"score": yardstick.total(scores), "loss": yardstick.loss(scores)}
-    part, corrected = model.target.known_part, model.target.estimates is not None
-    context: dict[str, Json] = {"fits": expected.fits, "scored": yardstick.kinds}
-    context |= {"part": part.name, "family": part.family.name, "corrected": corrected}
-    context |= {"score": yardstick.text(scores), "reference": yardstick.references}
+    context |= {"scored": yardstick.kinds, "score": yardstick.text(scores), "reference": yardstick.references}
     context["assumed"] = without_data(model.network, conversion.arguments.get("calibration"), test)
-    context["layers"] = [list(row) for row in layer_rows(rows(model.network, model.program), size.layers)]
     return {"figures": figures, "estimate": estimate, "measured": measured, **context}
 
 
