@@ -73,6 +73,9 @@ class _Many(Descent):
     def _starts(self) -> list[Trial]:
         return [self._try(Dials(), {})]
 
+    def _channel(self) -> int:
+        return 0
+
     def _dials(self, start: Trial) -> list[tuple[str, str]]:
         return [(f"layer {number}", "result") for number in range(10)]
 

@@ -159,7 +159,7 @@ def _of_few_digits(before: Network, network: Network) -> Iterator[str]:
     """Return the note on weights that are not the nearest to the model's."""
     others = [node.name for node, old in zip(network.nodes, before.nodes, strict=True) if node is not old]
     if others:
-        yield f"Weights of {named(others)} are rounded to values of few digits (DigitPrice), which others make up for."
+        yield f"Weights of {named(others)} have few digits (DigitPrice, ChannelPrice), which others make up for."
 
 
 def _refined(network: Network) -> tuple[str, ...]:

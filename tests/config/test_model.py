@@ -135,6 +135,7 @@ def test_every_option_of_every_layer_is_known() -> None:
         "weights",
         "outliers",
         "digit_price",
+        "channel_price",
     }
 
 

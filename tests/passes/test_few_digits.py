@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.ir.types import FixedFormat, Fracs, Overflow, Rounding
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.auto import constant_frac, exact_frac
 from bitsmith.layers.conv import Conv
@@ -135,9 +135,11 @@ def test_what_is_known_gives_the_same_weights_without_rounding_them_again(monkey
     """Those of a layer follow from its own choices and those of layers before it."""
     known, made, rounded = Known(), list[str](), pass_of_digits._rounded
 
-    def seen(node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str, Any]) -> Layer:
+    def seen(
+        node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str, Any], channels: Floats | None
+    ) -> tuple[Layer, dict[str, Fracs]]:
         made.append(node.name)
-        return rounded(node, operands, wanted)
+        return rounded(node, operands, wanted, channels)
 
     monkeypatch.setattr(pass_of_digits, "_rounded", seen)
     settings = [Settings(bits=Bits(bits, 16), digit_price=price) for bits in (5, 7) for price in (1e-4, 1e-2)]

@@ -78,6 +78,7 @@ def test_everything_about_a_network_is_saved(tmp_path: Path) -> None:
         weights=Weights.RELOADABLE,
         outliers=Outliers.SATURATE,
         digit_price=0.25,
+        channel_price=0.5,
         headroom=1.5,
     )
     assert all(getattr(settings, field.name) != getattr(Settings(), field.name) for field in fields(Settings))

@@ -73,6 +73,7 @@ class Choices:
     softmax: SoftmaxImplementation | None = None
     outliers: Outliers | None = None
     digit_price: float | None = None
+    channel_price: float | None = None
     headroom: float | None = None
     bram: BlockMemory | None = None
 
@@ -361,6 +362,7 @@ KEYS: Mapping[str, LayerKey] = {
     "Binning": LayerKey("binning", _binning, True, True, True, "auto", Binning),
     "Implementation": LayerKey("implementation", _implementation, True, True, True, _STABLE, SoftmaxImplementation),
     "DigitPrice": LayerKey("digit_price", _digit_price, True, True, True, None, None),
+    "ChannelPrice": LayerKey("channel_price", _digit_price, True, True, True, None, None),
     "Skip": LayerKey("skip", boolean, False, True, True, False, None),
     "Outliers": LayerKey("outliers", read_outliers, True, True, True, Outliers.KEEP.value, Outliers),
     "BRAM": LayerKey("bram", read_bram, True, False, False, None, BlockMemory),

@@ -27,7 +27,7 @@ class Dense(Weighted):
     bias: Floats | None = None
     row_scale: Floats | None = None
 
-    options: ClassVar[frozenset[str]] = frozenset({"weights", "digit_price"})
+    options: ClassVar[frozenset[str]] = frozenset({"weights", "digit_price", "channel_price"})
     priced: ClassVar[Mapping[str, bool]] = {"weight": False}
 
     def weight_exponents(self, variable: str, bits: int) -> Exponents | None:

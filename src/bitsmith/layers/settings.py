@@ -99,8 +99,9 @@ class Settings:
 
     ``bits`` are the budget of ``auto``, and ``widest`` the most bits of a result that it gives. ``table_size`` is in entries,
     ``table_range`` in real values. ``digit_price`` is the share of the outputs' variance that a signed digit of a weight must
-    save as error to be there, at each position; with 0 weights are rounded to the nearest. Ranges of results are ``headroom``
-    times those that the user's calibration data show.
+    save as error to be there, at each position; with 0 weights are rounded to the nearest. ``channel_price`` is that of each
+    weight by which a channel that the layer reads is made and multiplied; channels that are not worth theirs go. Ranges of
+    results are ``headroom`` times those that the user's calibration data show.
     """
 
     precision: Mapping[str, FixedFormat] = field(default_factory=dict)
@@ -119,6 +120,7 @@ class Settings:
     weights: Weights = Weights.ONCHIP
     outliers: Outliers = Outliers.KEEP
     digit_price: float = 0.0
+    channel_price: float = 0.0
     headroom: float = 2.0
 
     @property

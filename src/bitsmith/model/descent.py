@@ -47,7 +47,7 @@ _ENDS = {"price": len(PRICES) - 1, "table": len(TABLES) - 1, "room": len(ROOMS) 
 
 @dataclass(frozen=True, slots=True)
 class Dials:
-    """Bits, and the numbers of the price of digits, of the size of tables and of the range of results."""
+    """Bits, and the numbers of the prices of digits and channels, of the size of tables and of the range of results."""
 
     weight: int = 16
     result: int = 16
@@ -56,6 +56,7 @@ class Dials:
     room: int = 0
     state: int = MOST_BITS
     gate: int = MOST_BITS
+    channel: int = 0
 
     def turned(self, name: str) -> Dials | None:
         """The next setting of the dial ``name``; None at its end."""
@@ -77,7 +78,8 @@ class Dials:
         sized = {"TableSize": size or "auto", "Binning": "centre" if size else "auto"}
         table = {} if (common or Dials()).table == self.table else sized
         room = {} if common and common.room == self.room else {"Headroom": ROOMS[self.room]}
-        return {**({"Bits": bits} if bits else {}), **price, **table, **room}
+        channel = {} if common or not self.channel else {"ChannelPrice": PRICES[self.channel]}
+        return {**({"Bits": bits} if bits else {}), **price, **channel, **table, **room}
 
 
 _LAST = Dials(LEAST_BITS, LEAST_BITS, state=LEAST_BITS, gate=LEAST_BITS, **_ENDS)
@@ -103,6 +105,9 @@ _TOGETHER = "result", "weight", "price", "room"
 
 _JUMP = 0.02
 """The share of a network's cost by which a step adds to it that is no chance of rounding: a table has become another, say."""
+
+_STEPS, _OF_LOSS, _WORTH = (8, 4, 2, 1), 0.25, 0.75
+"""Steps of the price of channels, the share of what may be lost that their absence takes, and the cost that stays at most."""
 
 _TINY, _OF_ROOM, _LEAST_LACKING = 1e-9, 1e12, 1e-4
 
@@ -185,8 +190,8 @@ class Descent:
         """Try networks until no step is left. Descents share what tries are left; one of all layers at once comes first."""
         starts = self._starts()
         for start in starts[:1]:
-            open_names = {name for _, name in self._dials(start)}
-            self._descend(start, self.tries, [("", name) for name in _TOGETHER if name in open_names])
+            self._descend(start, self.tries, self._common_dials(start))
+            starts = self._without_channels(starts)
         for others, start in zip(reversed(range(len(starts))), starts, strict=True):
             most = len(self.known) + (self.tries - len(self.known)) // (others + 1)
             self._descend(start, most, self._dials(start))
@@ -207,6 +212,46 @@ class Descent:
         last = max((position for position, trial in enumerate(rungs) if trial.excess <= 0), default=-1)
         back = (_BACK_FOR_ROOM if self._is_scarce() else _BACK) if last >= 0 else ()
         return [rungs[position] for position in dict.fromkeys(max(last - steps, min(last, _WIDEST)) for steps in back)]
+
+    def _without_channels(self, starts: list[Trial]) -> list[Trial]:
+        """``starts`` without channels that are not worth their price, where steps of all layers at once come out so much smaller.
+
+        Where they do not, nothing of these networks stays: the search is what it is without the price.
+        """
+        channel, plain = self._channel(), self.known
+        if not channel:
+            return starts
+        self.known = dict(plain)
+        priced = [self._try(replace(start.common, channel=channel), {}) for start in starts]
+        able = [start for start in priced if start.excess <= 0]
+        for start in able[:1]:
+            self._descend(start, self.tries, self._common_dials(start))
+        every, old = (min(each.cost for each in known.values() if each.excess <= 0) for known in (self.known, plain))
+        if every < _WORTH * old:
+            return able
+        self.known = plain
+        return starts
+
+    def _channel(self) -> int:
+        """The number of the dearest price of channels that costs little of what may be lost; 0 unless it saves area.
+
+        It is that of the network of most bits. Networks that are looked at for it are no trials. In a scarce part there are none:
+        room decides there, and the widest networks have none.
+        """
+        widest = _LADDER[0]
+        if self._is_scarce():
+            return 0
+        layers = self.layouts(_keys(widest, {})).compiled.network.nodes
+        if sum("channel_price" in node.layer.options for node in layers) < 2:
+            return 0
+        plain = best = self._known_result(_keys(widest, {}))
+        number = 0
+        for step in _STEPS:
+            dearer = min(number + step, len(PRICES) - 1)
+            priced = self._known_result(_keys(replace(widest, channel=dearer), {}))
+            if priced.excess <= min((1.0 - _OF_LOSS) * plain.excess, 0.0):
+                number, best = dearer, priced
+        return number if best.cost < _WORTH * plain.cost else 0
 
     def _descend(self, now: Trial, most: int, dials: Sequence[tuple[str, str]]) -> None:
         """Turn ``dials``, the one with the best ratio first; ratios that have become old are renewed before they count.
@@ -239,6 +284,11 @@ class Descent:
                         aside.clear()
                     heapq.heappush(queue, (-ratio, number, layer, name))
             queue = waiting + aside
+
+    def _common_dials(self, start: Trial) -> list[tuple[str, str]]:
+        """The dials that all layers have alike."""
+        open_names = {name for _, name in self._dials(start)}
+        return [("", name) for name in _TOGETHER if name in open_names]
 
     def _dials(self, start: Trial) -> list[tuple[str, str]]:
         """The dials of layers that the user left open; in a scarce part those first whose layers take most of what is scarce."""
@@ -295,14 +345,17 @@ class Descent:
         keys = _keys(common, layers)
         if str(keys) in self.known:
             return self.known[str(keys)]
-        result = self.results.known.get(str(keys))
-        if result is None:
-            result = self._result(keys)
-            self.results.add(str(keys), result)
+        result = self._known_result(keys)
         trial = self.known[str(keys)] = Trial(**asdict(result), common=common, layers=layers, configuration=keys)
         score = self.yardstick.text(result.scores)
         tell(f"fit: {len(self.known)} networks tried, the last {score}, about {result.luts:,} LUTs")
         return trial
+
+    def _known_result(self, keys: Mapping[str, object]) -> Result:
+        """Compile and score a network unless its results are there."""
+        if str(keys) not in self.results.known:
+            self.results.add(str(keys), self._result(keys))
+        return self.results.known[str(keys)]
 
     def _result(self, keys: Mapping[str, object]) -> Result:
         laid_out, yardstick = self.layouts(keys), self.yardstick

@@ -1,13 +1,14 @@
 """Rounds weights to values of few signed digits, which cost few adders, and lets other weights make up for the errors.
 
 Before: a network with float weights. After: the same with kernels on the grid that ``auto`` would give them, of layers with a
-``digit_price`` whose weights nothing else decides. A column is rounded to the values at which the error that its sum makes in the
+``digit_price`` whose weights nothing else decides; zeros for channels that are not worth their ``channel_price``
+(:mod:`bitsmith.passes.network.dear_channels`). A column is rounded to the values at which the error that its sum makes in the
 outputs, plus the price of its digits, is least. Errors are those beside the float model's sums, for operands that rounded layers
 before give, so that these are made up for, too. They count as much as outputs show them
 (:mod:`bitsmith.passes.network.sensitivity`), and the bias takes their mean off. Weights are rounded one after another, the one
-whose operand is strongest first. What is left of the error is taken off those that follow, as E. Frantar et al. (GPTQ, 2023)
-do it. Then each is looked at again beside all others. Rows and columns of unlike scale are like each other for that (as M. Nagel
-et al. equalize layers, 2019), so that their weights have steps of their own: :attr:`NetworkNode.fracs`.
+whose operand is strongest first. What is left of the error is taken off those that follow, as E. Frantar et al. (GPTQ, 2023) do
+it. Then each is looked at again beside all others. Rows and columns of unlike scale are like each other for that (as M. Nagel et
+al. equalize layers, 2019), so that their weights have steps of their own: :attr:`NetworkNode.fracs`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import FACTORS, Weights
 from bitsmith.passes.network.calibration import input_batches
+from bitsmith.passes.network.dear_channels import rows_that_stay, weights_of_channels
 from bitsmith.passes.network.sensitivity import Sensitivity
 
 _SAMPLES, _ROWS = 2048, 1 << 14
@@ -61,11 +63,13 @@ class Known:
 
     Attributes:
         wanted: what layers are to give, by node and variable.
+        channels: the weights of each channel that a layer reads, by the layer's name.
         rounded: layers with weights of few digits, by what decided them.
     """
 
     content: str = ""
     wanted: dict[str, dict[str, _Wanted | None]] = field(default_factory=dict)
+    channels: dict[str, Floats | None] = field(default_factory=dict)
     rounded: dict[tuple[_Choice, ...], tuple[Layer, dict[str, Fracs]]] = field(default_factory=dict)
 
 
@@ -74,7 +78,7 @@ def few_digits(network: Network, calibration: Sequence[Floats] | None, known: Kn
 
     What is ``known`` is not computed again, and what is computed is known then.
     """
-    priced = {node.name: free for node in network.nodes if node.settings.digit_price > 0 and (free := _free(node))}
+    priced = {node.name: free for node in network.nodes if _has_price(node) and (free := _free(node))}
     if not priced:
         return network
     inputs, _ = input_batches(network, calibration)
@@ -90,7 +94,7 @@ def few_digits(network: Network, calibration: Sequence[Floats] | None, known: Kn
             decided = choices[node.name]
             if decided not in known.rounded:
                 wanted = {each: known.wanted[node.name][each] for each in priced[node.name]}
-                known.rounded[decided] = _rounded(node, operands, wanted)
+                known.rounded[decided] = _rounded(node, operands, wanted, known.channels[node.name])
             layer, fracs = known.rounded[decided]
             rounded[node.name] = replace(node, layer=layer, fracs={**node.fracs, **fracs})
             return rounded[node.name].layer.reference(operands)
@@ -107,13 +111,15 @@ def _learn(known: Known, network: Network, inputs: Sequence[Floats], priced: Map
     sensitivity = Sensitivity.of(network, inputs)
     for node, operands, _ in network.evaluation(inputs):
         wanted = known.wanted.setdefault(node.name, {})
+        if node.name in priced and node.name not in known.channels:
+            known.channels[node.name] = weights_of_channels(network, node, sensitivity.results)
         for each in priced.get(node.name, ()):
             if each not in wanted:
                 wanted[each] = _Wanted.of(node, each, operands, sensitivity)
 
 
-_Choice: TypeAlias = tuple[str, tuple[str, ...], int, float, bool]
-"""A node, the variables that are rounded, their bits, the price of digits, and whether a mean error stays."""
+_Choice: TypeAlias = tuple[str, tuple[str, ...], int, float, float, bool]
+"""A node, the variables that are rounded, their bits, the prices of digits and channels, and whether a mean error stays."""
 
 
 def _choices(network: Network, priced: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[_Choice, ...]]:
@@ -123,7 +129,8 @@ def _choices(network: Network, priced: Mapping[str, tuple[str, ...]]) -> dict[st
         before = dict.fromkeys(choice for name in node.inputs for choice in choices[name])
         if node.name in priced:
             settings = node.settings
-            before[node.name, priced[node.name], settings.bits.weight, settings.digit_price, _stays(node)] = None
+            own = settings.bits.weight, settings.digit_price, settings.channel_price, _stays(node)
+            before[node.name, priced[node.name], *own] = None
         choices[node.name] = tuple(before)
     return choices
 
@@ -135,6 +142,7 @@ def _of_content(known: Known, network: Network, inputs: Sequence[Floats]) -> Kno
     if known.content != content:
         known.content = content
         known.wanted.clear()
+        known.channels.clear()
         known.rounded.clear()
     return known
 
@@ -159,6 +167,11 @@ def _content(value: object) -> Iterator[str | bytes]:
 def _stays(node: NetworkNode) -> bool:
     """Return True if no bias may take a mean error off."""
     return not (node.layer.trained.keys() - FACTORS).isdisjoint(node.settings.precision)
+
+
+def _has_price(node: NetworkNode) -> bool:
+    """Return True if weights of few digits, or fewer channels, are worth an error."""
+    return node.settings.digit_price > 0 or ("channel_price" in node.layer.options and node.settings.channel_price > 0)
 
 
 def _free(node: NetworkNode) -> tuple[str, ...]:
@@ -219,10 +232,14 @@ def _exponents(squares: Floats) -> npt.NDArray[np.int64]:
 
 
 def _rounded(
-    node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str, _Wanted | None]
+    node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str, _Wanted | None], channels: Floats | None
 ) -> tuple[Layer, dict[str, Fracs]]:
-    """The layer of a node with weights of few digits, and their fractional bits where one step for all would not do."""
+    """The layer of a node with weights of few digits, and their fractional bits where one step for all would not do.
+
+    The node reads ``channels`` of so many weights.
+    """
     layer, bits, fixed, fracs = node.layer, node.settings.bits.weight, _stays(node), dict[str, Fracs]()
+    prices = None if channels is None else node.settings.channel_price * channels
     for variable, goal in wanted.items():
         products = layer.trained_products(variable, operands)
         if goal is None or products is None:
@@ -243,7 +260,7 @@ def _rounded(
         ):
             parts = _parts(chosen, rows, len(operands[0]))
             fit = _Fit.of(matrix / step, rows[chosen] * step, sums[chosen], effects[chosen], parts, centered=centered)
-            integers = fit.rounded(bits, node.settings.digit_price)
+            integers = fit.rounded(bits, node.settings.digit_price, prices)
             revised.append(step * integers * below / above[:, None])
             shifts.append(fit.shift(integers) * below)
         layer = products.revised(np.stack(revised), np.concatenate(shifts))
@@ -312,8 +329,17 @@ class _Fit:
         moments[:, place, place] += damping[:, None]
         return cls(moments, targets + damping[:, None] * matrix.T, means, wanted, total)
 
-    def rounded(self, bits: int, price: float) -> Floats:
-        """Integers (n, m) of at most ``bits`` bits; each digit costs ``price``, in units of the outputs' variance."""
+    def rounded(self, bits: int, price: float, channels: Floats | None = None) -> Floats:
+        """Integers (n, m) of at most ``bits`` bits; each digit costs ``price``, in units of the outputs' variance.
+
+        They are zero for ``channels`` of operands that are not worth these prices of theirs.
+        """
+        if channels is not None and np.any(channels):
+            rows = rows_that_stay(self.moments, self.targets, self.effects, channels)
+            some = replace(self, moments=self.moments[:, rows][:, :, rows], targets=self.targets[:, rows])
+            integers = np.zeros(self.targets.shape[::-1])
+            integers[rows] = some.rounded(bits, price)
+            return integers
         place = np.arange(self.targets.shape[1])
         strength = self.moments[:, place, place]
         order = np.argsort(-strength.mean(axis=0), kind="stable")
