@@ -109,7 +109,7 @@ def test_a_network_with_two_heads_is_three_engines(tmp_path: Path) -> None:
     assert verified is not None and verified.mismatches == 0
     assert latency is not None and latency.ii == model.estimate().interval
     names = [[layer.name for layer in engine.layers] for engine in model.estimate().fetched]
-    assert [len(each) for each in names] == [8, 3, 2]
+    assert [len(each) for each in names] == [6, 3, 2]
     assert names[0][-1] == f"{names[0][-2]}_copy"
 
 

@@ -97,7 +97,7 @@ def engine_cycles(network: Network) -> Iterator[EngineCycles]:
 
 
 def _layers(kind: Engine, gap: int) -> Iterator[LayerCycles]:
-    """The layers of an engine that takes a word in ``gap`` cycles, each with all bands of its rows."""
+    """The layers of an engine that takes a word in ``gap`` cycles, each once, with all its bands of rows."""
     figures = dict[str, list[tuple[int, int, int]]]()
     for layer in kind.layers:
         steps = layer.all_passes * layer.steps

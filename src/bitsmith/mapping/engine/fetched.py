@@ -23,6 +23,9 @@ from bitsmith.mapping.memories import has_room
 _LEAST_HELD = 16
 """Words that are fetched ahead where none comes twice."""
 
+OTHERS = 6
+"""Memory blocks of which numbers and weights of an engine leave one to biases, tables and FIFOs."""
+
 _SHARE_AHEAD = 4
 """Memory blocks, or larger memories, that an engine leaves, to each that may hold words for later parts."""
 
@@ -54,7 +57,7 @@ def _places_ahead(
     if part is None:
         return places
     maps = engine.positions * engine.banks * part.family.memory.count(engine.bank_words, engine.number_bits)
-    if not has_room(places, bits, maps, 1, part):
+    if not has_room(places, bits, maps + part.die.brams // OTHERS, 1, part):
         return max(held) + _LEAST_HELD
     wanted, lacking = places, 0  # when a part begins, of those from it on
     for own, (count, times) in zip(reversed(held), reversed(parts), strict=True):

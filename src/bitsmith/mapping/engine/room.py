@@ -15,7 +15,7 @@ from bitsmith.devices.family import Part
 from bitsmith.ir.program import Program
 from bitsmith.mapping.builder import DataflowBuilder
 from bitsmith.mapping.engine.bands import Images
-from bitsmith.mapping.engine.fetched import least_held, word_cycles
+from bitsmith.mapping.engine.fetched import OTHERS, least_held, word_cycles
 from bitsmith.mapping.engine.parts import grid_of, in_parts
 from bitsmith.mapping.engine.places import Tensor, placed
 from bitsmith.mapping.engine.rows import Row, bias_words, layers_on, work_of
@@ -27,9 +27,6 @@ _TIMES = 4
 """Times that fewer numbers are tried, by one in ``_SMALLER`` each, where places of tensors leave gaps."""
 
 _SMALLER = 16
-
-_OTHERS = 6
-"""Memory blocks of which numbers and weights of an engine leave one to biases, tables and FIFOs."""
 
 
 def places_of(builder: DataflowBuilder, units: Sequence[Unit], banks: int) -> tuple[int, list[dict[Tensor, int]]]:
@@ -144,7 +141,7 @@ def _has_room(builder: DataflowBuilder, units: Sequence[Unit], row: Row) -> bool
 
 def _blocks_for(part: Part) -> int:
     """The memory blocks that numbers and weights of an engine may take: biases, tables and FIFOs need others."""
-    return part.die.brams - part.die.brams // _OTHERS
+    return part.die.brams - part.die.brams // OTHERS
 
 
 def _most_numbers(blocks: int, bits: int, part: Part) -> int:
