@@ -163,3 +163,16 @@ def test_a_result_takes_the_words_of_what_it_is_made_of() -> None:
             whole = images.numbers(source) + images.numbers(result)
             held = max(unit.band.size for unit in units if unit.band and unit.makes == (source, 0))
             assert held == max(images.numbers(source), apart[0] + images.numbers(result)) < whole
+
+
+@pytest.mark.parametrize("bands", [(0, 1, 4), (0, 2, 4), (1, 2, 2), (1, 4, 4), (2, 4, 3)], ids=str)
+def test_rows_that_are_read_yet_are_left_alone(bands: Bands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images that grow, shrink and stay as large, from the first or the last band on."""
+    program, asked = pyramid(24, 8), limited(pyramid(24, 8), 10_000)
+
+    def banded(builder: DataflowBuilder, units: Sequence[Unit], row: Row, *_: object) -> Row:
+        return replace(row, bands=(bands,))
+
+    monkeypatch.setattr(engines, "banded", banded)
+    kind = engine(assert_same(program, asked))
+    assert len(kind.layers) > len({layer.name for layer in kind.layers})
