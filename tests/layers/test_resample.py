@@ -173,6 +173,8 @@ def test_cubic_is_that_of_torch(sizes: tuple[int, int], coordinates: Coordinates
     assert np.max(np.abs(fixed - real)) <= step / 2
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_cubic_weights_need_a_common_divisor() -> None:
     layer = Resize((100_003,), Interpolation.CUBIC)
     with pytest.raises(UnsupportedError, match="a common divisor of"):

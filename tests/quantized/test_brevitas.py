@@ -51,6 +51,8 @@ def test_modules_compute_what_brevitas_does(
         assert np.allclose(got, wanted, rtol=2.0**-20, atol=2.0**-20), path
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_module_is_left_as_it_was(modules: dict[str, tuple[torch.nn.Module, tuple[int, ...]]]) -> None:
     module, shape = modules["brevitas_images"]
     x = torch.randn(4, *shape)
