@@ -218,9 +218,9 @@ class Engine:
         emulator, came = Emulator(self.program, threads=1), iter(self._frames(tokens))
         for number, layer in enumerate(self._given(tokens[-1]) if self.fed else self.layers):
             if number in self.begins:
-                came_now = objects(next(came))
+                # In one part their order is that of the memory, also where the layer reads a band of rows alone.
                 (rows, columns), across = layer.grid if self.parts != (1, 1) else (1, 1), self.parts[1]
-                image = came_now.reshape(rows, columns // across, -1, across).transpose(0, 3, 1, 2)
+                image = objects(next(came)).reshape(rows, columns // across, -1, across).transpose(0, 3, 1, 2)
                 parts = _divided(image, (rows, columns), self.parts)
                 memory[: len(parts), : parts.shape[1]] = parts
             if layer.row is not None:

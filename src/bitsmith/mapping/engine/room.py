@@ -92,26 +92,26 @@ def banded(builder: DataflowBuilder, units: Sequence[Unit], row: Row, fitting: S
         if room <= lacking:
             continue
         reload = word_cycles(bits, rate, directives.weights_bus)
-        if images_of(builder, units).within(room, reload) is None:
+        bands = images_of(builder, units).within(room, reload)
+        if bands is None:
             lacking = room
             continue
-        divided = _within(builder, units, whole, room, reload)
+        divided = _within(builder, units, replace(whole, bands=bands), room, reload)
         if divided is not None and _cycles(builder, units, divided) <= cycles:
             return divided
     return row
 
 
 def _within(builder: DataflowBuilder, units: Sequence[Unit], row: Row, room: int, reload: float) -> Row | None:
-    """``row`` with bands whose tensors have places among ``room`` numbers; None if there are none such."""
-    least = room
+    """``row``, or one of smaller bands, whose tensors have places among ``room`` numbers; None if there are none such."""
+    divided, least = row, room
     for _ in range(_TIMES):
-        bands = images_of(builder, units).within(least, reload)
-        if not bands:
+        if not divided.bands:
             return None
-        divided = replace(row, bands=bands)
         if _has_room(builder, units, divided):
             return divided
         least -= max(_memory(builder, units, divided).words * row.banks - room, least // _SMALLER)
+        divided = replace(row, bands=images_of(builder, units).within(least, reload) or ())
     return None
 
 
