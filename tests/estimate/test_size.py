@@ -206,9 +206,9 @@ def test_lines_of_narrow_tokens_are_memories() -> None:
     assert long.bram > short.bram
 
 
-@pytest.mark.parametrize(("cycles", "products"), [(2, 196), (3, 168), (4, 98), (9, 72)])
+@pytest.mark.parametrize(("cycles", "products"), [(2, 196), (3, 163), (4, 98), (9, 70)])
 def test_products_with_zeros_of_the_padding_are_not_counted(cycles: int, products: int) -> None:
-    """A 3x3 convolution of a whole image of 3x3: of 81 taps 49 are within it. With 3 cycles parts of tokens are chosen."""
+    """A 3x3 convolution of a whole image of 3x3: of 81 taps 49 are within it. With 3 or 9 cycles two weights are shifts."""
     size = estimate_layout(convolution(3), Directives({"conv": cycles}, True, {"conv": MultiplierStyle.SHARED}), ECP5)
     assert size.dsp == products
 

@@ -16,7 +16,6 @@ from functools import cached_property
 from typing import ClassVar, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.dataflow.engine import Engine as Engine
 from bitsmith.dataflow.logic import NO_LOGIC, Logic
@@ -163,12 +162,6 @@ class FoldedProduct:
         """Bits of a tile that differ between tiles, and as many of them as are unlike each other; all if they can be loaded."""
         tiles = self._tiles
         return (weight_bits(tiles) * tiles.shape[1],) * 2 if self.loaded else kept_bits(tiles)
-
-    @property
-    def used(self) -> npt.NDArray[np.bool_]:
-        """Flags of the weights of a tile (n, sets * m) that are not always 0; all are set if they can be loaded."""
-        used = (self._tiles != 0).any(axis=0).reshape(self.weights.shape[2:])
-        return np.asarray(used | (self.loaded is not None), dtype=np.bool_)
 
     @property
     def weight_rows(self) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.dataflow.tokens import Grid, Streams
 from bitsmith.ir import ops
@@ -70,6 +71,15 @@ def weight_rows(weights: IntArray) -> tuple[float, float]:
         rows = sum(int(np.count_nonzero(changes >> bit & 1)) for bit in range(width - 1))
         rows += int(np.count_nonzero(numbers.min(axis=0) < 0))
     return live, rows / (width * weights.shape[1])
+
+
+def always_shifts(weights: IntArray) -> npt.NDArray[np.bool_]:
+    """Flags of the weights that are the same in all tiles (the first axis), and 0 or a power of two of either sign.
+
+    Products with these are shifts, which take no multiplier.
+    """
+    same, sizes = (weights == weights[0]).all(axis=0), np.abs(weights[0].astype(np.int64))
+    return np.asarray(same & (sizes & (sizes - 1) == 0), dtype=np.bool_)
 
 
 def kept_bits(weights: IntArray) -> tuple[int, int]:

@@ -108,21 +108,23 @@ class Count:
         self.program(program, padded)
         self.ff += (self.lut - before) * _REGISTERS_PER_LUT * self._sums if kept is None else kept
 
-    def fold(self, kind: FoldedProduct, x: TensorType, y: TensorType, padded: float, distinct: float) -> None:
+    def fold(self, kind: FoldedProduct, x: TensorType, y: TensorType, live: Mask, distinct: float) -> None:
         """A tile of multipliers, the adders after it, their registers, and the weights' memory.
 
-        Of the operand's elements a share ``padded`` is always zero, products with which disappear; a share
+        Of the operand's elements, (lanes, n), those that are not ``live`` are always zero, products with which disappear; a share
         ``distinct`` has wires of its own.
         """
         groups, steps, (n, m) = kind.groups, kind.steps, kind.tile
         lanes, operand, result = x.shape[0], max(x.max_width, 1), max(y.max_width, 1)
         array = multipliers(kind, x, y, self.area.block)
-        live, rows = kind.weight_rows
-        used, sums = 1 - padded, max(array.sums * (1 - padded) * live, 1)
+        filled, rows = kind.weight_rows
+        used = float(live.mean())
+        sums = max(array.sums * used * filled, 1)
         blocks, luts = self.area.multiplier(array.number, array.weight, array.wanted, registered=True)
         if array.pairs is Pairs.NONE:
             array = replace(array, blocks=blocks * lanes * n * m)
-        self.dsp += round(array.blocks * used * used_blocks(kind, array.pairs))
+        cells = array.chain > 1 and self.area.block is not None and not self.area.block.adds  # which synthesis keeps
+        self.dsp += round(array.blocks * (1.0 if cells else used_blocks(kind, array, live)))
         width = array.weight if array.pairs is Pairs.COLUMNS else array.number
         joined = 0 if self.area.constant_bits else array.packing // width  # to carry chains: bits that are packed
         self.lut += (array.luts - joined * (width - _PACKING_LUTS) + luts * lanes * n * m * rows) * used

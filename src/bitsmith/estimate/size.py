@@ -306,10 +306,8 @@ def _count_process(
         case Map():
             count.registered(kind.program, wiring.of_products(number, kind.program), kept)
         case FoldedProduct():
-            wires = wiring.of_operand(number)
-            count.fold(
-                kind, process.takes[0].token, process.results[0].token, float((wires < 0).mean()), distinct(wires)
-            )
+            taken, wires = process.takes[0].token, wiring.of_operand(number)
+            count.fold(kind, taken, process.results[0].token, (wires >= 0).reshape(taken.shape), distinct(wires))
         case WidthConverter():
             have, want, part = process.takes[0].bits, process.results[0].bits, share(_bits_read(process, 0, read))
             if have > want:

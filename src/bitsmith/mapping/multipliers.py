@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.dataflow.engine_layer import EngineLayer
 from bitsmith.dataflow.kinds import Engine, FoldedProduct
 from bitsmith.dataflow.processes import Process
+from bitsmith.dataflow.storage import always_shifts
 from bitsmith.dataflow.timing import REDUCE_LATENCY, product_latency
 from bitsmith.dataflow.tokens import union_type
 from bitsmith.devices.blocks import MultiplierBlock
@@ -160,13 +162,29 @@ def _lane_pairs(kind: Engine, layers: Sequence[EngineLayer], block: MultiplierBl
     return packing if packing and block.holds(packing[1], kind.number_bits + 1) else None
 
 
-def used_blocks(kind: FoldedProduct, pairs: Pairs) -> float:
-    """The share of blocks whose weights are not always 0."""
-    weights = kind.used
-    if pairs is Pairs.COLUMNS:  # the last one of an odd number is alone
-        weights = np.pad(weights, ((0, 0), (0, weights.shape[1] % 2)))
-        weights = weights[:, ::2] | weights[:, 1::2]
-    return float(weights.mean())
+def used_blocks(kind: FoldedProduct, array: Multipliers, live: npt.NDArray[np.bool_]) -> float:
+    """The share of blocks that products need: numbers are ``live``, and weights no shifts.
+
+    Of numbers (lanes, n) all others are always 0. Equal products of a number with constants are made once.
+    """
+    n, m = kind.tile
+    weights = kind.weights.reshape(-1, *kind.weights.shape[2:])
+    unlike, known = np.asarray(kind.loaded is not None), np.asarray(len(weights) == 1)
+    if array.pairs is Pairs.COLUMNS:  # the last one of an odd number is alone
+        lower, upper = weights[:, :, ::2], np.zeros_like(weights[:, :, ::2])
+        upper[:, :, : m // 2] = weights[:, :, 1::2]
+        weights, known = lower + (upper << array.product), known | always_shifts(lower) & always_shifts(upper)
+        unlike = unlike | (lower < 0).any(axis=0) & (np.arange(lower.shape[2]) < m // 2)  # a borrow hides the shift
+    if array.pairs is Pairs.LANES:
+        live = np.pad(live, ((0, len(live) % 2), (0, 0)))
+        live = live[::2] | live[1::2]
+    used = (~always_shifts(weights) | unlike).reshape(n, kind.sets, -1)
+    number = used.sum(axis=2)
+    if not kind.loaded:
+        equal = used & np.broadcast_to(known, weights.shape[1:]).reshape(used.shape)
+        values = np.sort(np.where(equal, weights[0].reshape(used.shape), 0), axis=2)
+        number -= equal.sum(axis=2) - ((np.diff(values, axis=2, prepend=0) != 0) & (values != 0)).sum(axis=2)
+    return float((live.reshape(-1, kind.sets, n) * number.T).mean() / used.shape[2])
 
 
 def own_latency(process: Process, block: MultiplierBlock | None) -> int | None:

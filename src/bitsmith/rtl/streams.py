@@ -11,11 +11,11 @@ from itertools import starmap
 from typing import assert_never
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.dataflow import kinds
 from bitsmith.dataflow.processes import Network, kind_name
 from bitsmith.dataflow.schedule import schedule
+from bitsmith.dataflow.storage import always_shifts
 from bitsmith.dataflow.timing import is_monotone, order_flags, reorder_rows
 from bitsmith.dataflow.tokens import Grid, Numbers, period, run_length, union_type
 from bitsmith.devices.delay import DelayModel
@@ -231,10 +231,13 @@ def _folded_product(process: ProcessText, kind: kinds.FoldedProduct) -> None:
     process.narrowed(y, results)
 
 
-def _ones(used: npt.NDArray[np.bool_], width: int) -> str:
-    """The word with ones in elements that are ``used``: synthesis takes out the multipliers of all others."""
-    mask = sum(((1 << width) - 1) << number * width for number in np.flatnonzero(used.ravel()).tolist())
-    return f"{used.size * width}'h{mask:x}"
+def _without_shifts(word: str, tiles: IntArray, width: int) -> str:
+    """The word of one of ``tiles``, constant where they are shifts: synthesis takes out the multipliers of these."""
+    shifts, ones, size = always_shifts(tiles), (1 << width) - 1, tiles.shape[1] * width
+    mask = sum(ones << place * width for place in np.flatnonzero(~shifts).tolist())
+    constant = sum((int(tiles[0, place]) & ones) << place * width for place in np.flatnonzero(shifts).tolist())
+    kept = f"{word} & {size}'h{mask:x}" if shifts.any() else word
+    return f"({kept}) | {size}'h{constant:x}" if constant else kept
 
 
 def _weights(process: ProcessText, kind: kinds.FoldedProduct, address: str, width: int) -> str:
@@ -245,7 +248,7 @@ def _weights(process: ProcessText, kind: kinds.FoldedProduct, address: str, widt
         signed = [Element(width, True, kind.frac)] * (n * m)
         values = _packed(tiles, signed)
         word = process.top.table(process.named("weights"), address, n * m * width, values, clocked=True, ahead=True)
-        return word if kind.used.all() else f"{word} & {_ones(kind.used, width)}"
+        return _without_shifts(word, tiles, width)
     elements = fields(kind.loaded.name, kind.loaded.token((n, m)))
     stored = fields_layout(elements)
     values = _packed(tiles, stored)
