@@ -139,12 +139,14 @@ MAKERS = (random_network, random_maps, inverted, preactivated)
 def test_any_bands_compute_the_same(share: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever windows reach beyond a band, and whatever passes by."""
     found = 0
-    for seed in (2 * share, 2 * share + 1):
+    for seed in range(20 * share, 20 * share + 20):
         for make in MAKERS:
             program = make(seed)
             chosen = with_random_bands(monkeypatch, seed)
             assert_same(program, replace(turns(seed, program), weights_rate=(FAST, 16.0, 3.0)[seed % 3]), seed)
             found += len(chosen)
+        if seed % 2 and found:
+            return
     assert found > 0
 
 
