@@ -48,7 +48,7 @@ def test_engines_reach_every_number_by_steps_from_the_one_before(
     arrays, at = (weights, objects([0]), objects([0])), (source, target, ((0, 1),), apart)
     layer = EngineLayer(
         *("", op, grid, pitch, channels, blocks, *arrays, False, *at, False, None, (1, 1), False, 1, 0, False),
-        *(False, 0, None, None),
+        *(False, 0, None, None, None),
     )
     first, result, *steps = layer.addresses
     along, down, again, block, window, row = steps

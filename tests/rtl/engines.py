@@ -35,6 +35,7 @@ of_one_part = partial(
     spread=0,
     row=None,
     held=None,
+    like=None,
 )
 """A layer whose sums leave one by one."""
 

@@ -132,12 +132,26 @@ class Engine:
     @property
     def biases(self) -> int:
         """Words of biases that come with a frame."""
-        count = sum(len(layer.bias) for layer in self.layers)
-        return -(-count // self.bias_group) if self.fed and self.bias_bits else 0
+        return -(-self.results_of_windows // self.bias_group) if self.fed and self.bias_bits else 0
+
+    @property
+    def results_of_windows(self) -> int:
+        """Results of a window of each layer, of which each has a bias and a choice; of layers that are alike once."""
+        return sum(len(layer.bias) for layer in self.layers if layer.like is None)
+
+    @property
+    def first_biases(self) -> list[int]:
+        """The place of each layer's first bias, and choice, among those of all layers."""
+        places, count = list[int](), 0
+        for layer in self.layers:
+            places.append(count if layer.like is None else places[layer.like])
+            count += len(layer.bias) if layer.like is None else 0
+        return places
 
     def words_of(self, layers: Sequence[EngineLayer]) -> Ints:
         """The words that come with a frame, for layers with any weights and biases that there is room for."""
-        biases, half = np.concatenate([layer.bias for layer in layers]), 1 << (self.weight_bits - 1)
+        biases = np.concatenate([layer.bias for layer in layers if layer.like is None])
+        half = 1 << (self.weight_bits - 1)
         room = np.zeros(self.biases * self.bias_group, dtype=np.object_)
         room[: len(biases)] = biases[: len(room)] % (1 << self.bias_bits)
         groups = room.reshape(-1, self.bias_group) << objects(np.arange(self.bias_group) * self.bias_bits)
@@ -263,14 +277,13 @@ class Engine:
         half = 1 << (self.bias_bits - 1) if least < 0 else 0
         groups = parts.sum(axis=1, keepdims=True) >> objects(np.arange(self.bias_group) * self.bias_bits)
         biases = (groups.reshape(-1) + half) % (1 << self.bias_bits) - half
-        layers, begin, first = list[EngineLayer](), self.biases, 0
-        for layer in self.layers:
+        layers, begin = list[EngineLayer](), self.biases
+        for layer, first in zip(self.layers, self.first_biases, strict=True):
             rows = list[Ints]()
             for count, times in layer.fetched:
                 rows.append(words[begin : begin + count, : layer.lanes])
                 begin += count * times
             bias = biases[first : first + len(layer.bias)] if self.biases else layer.bias
-            first += len(layer.bias)
             weights = objects(np.concatenate(rows)).reshape(layer.weights.shape) if rows else layer.weights
             layers.append(replace(layer, weights=weights, bias=objects(bias)))
         return layers

@@ -90,6 +90,7 @@ class EngineLayer:
         spread: words from the first result of a window to that of the next one, where passes are outside; 0: they are all.
         row: of the results that are held from which weights are read; None: weights are trained.
         held: its results are put there, not into the memory.
+        like: the number of an earlier layer whose biases and choices it has, too; None: its own.
     """
 
     name: str
@@ -117,6 +118,7 @@ class EngineLayer:
     spread: int
     row: int | None
     held: Held | None
+    like: int | None
 
     @property
     def numbers(self) -> int:

@@ -113,7 +113,7 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     if not kind.fed:
         count.table(kind.table.words, kind.table.bits, clocked=True)
     count.shares.split([(one.name, one.words * one.lanes) for one in kind.layers], count.cells.plus(contents, -1.0))
-    biases = sum(len(one.bias) for one in kind.layers)
+    biases = kind.results_of_windows
     if kind.biases:
         count.memory(Words.BY_ADDRESS, kind.biases, bias * kind.bias_group)
         count.lut += (kind.bias_group - 1 + (kind.bias_group // kind.abreast - 1) * (kind.abreast - 1)) * bias * choice

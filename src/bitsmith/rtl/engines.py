@@ -157,13 +157,14 @@ def _biases_and_choices(
     bias, choice = (kind.program.nodes[index].type for index in kind.program.inputs[1:])
     stored, fills = _stored_biases(process, kind, address, used)
     widths = 0 if kind.biases else bits(layout(bias)), 0 if kind.choices else bits(layout(choice))
-    values = [packed([*zip(pair, widths, strict=True)]) for each in kind.layers for pair in _pairs(each)]
+    own = (layer for layer in kind.layers if layer.like is None)
+    values = [packed([*zip(pair, widths, strict=True)]) for each in own for pair in _pairs(each)]
     values += [0] * (-len(values) % kind.abreast)
     inverted, shift = (1 << sum(widths)) - (1 << widths[0]), kind.abreast.bit_length() - 1
     for k, words in enumerate(stored):
-        own, name = (values[k :: kind.abreast], f"bias_{k}") if k else (values, "bias")
+        some, name = (values[k :: kind.abreast], f"bias_{k}") if k else (values, "bias")
         place = f"{address}[{address_bits(len(values)) - 1}:{shift}]" if k else address
-        told = process.top.table(process.named(name), place, max(sum(widths), 1), own, clocked=True)
+        told = process.top.table(process.named(name), place, max(sum(widths), 1), some, clocked=True)
         words += [f"{told} ^ {sum(widths)}'h{inverted:x}" if inverted else told] if sum(widths) else []
         words += [_choice(process, kind, layer, kind.choices)] if kind.choices else []
     return stored, fills
@@ -179,7 +180,7 @@ def _stored_biases(
     process: ProcessText, kind: Engine, address: str, used: str
 ) -> tuple[list[list[str]], dict[str, str]]:
     """The biases from an ``address`` on, in the next cycle, if they come; and the ports of the engine that fill their memory."""
-    count, group, checks = sum(len(layer.bias) for layer in kind.layers), kind.bias_group, process.top.checks
+    count, group, checks = kind.results_of_windows, kind.bias_group, process.top.checks
     width, low, places = kind.bias_bits * group, group.bit_length() - 1, address_bits(count)
     name = "bias" if kind.biases else "unused_bias"
     put, place = process.wire(f"{name}_put"), process.word(f"{name}_place", places)
@@ -268,8 +269,8 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
     """
     layers, sizes, outside = kind.layers, _sizes(kind), any(layer.outside for layer in kind.layers)
     part = _part_bits(kind) if kind.positions > 1 else 0
-    words, weights, biases = list[Fields](), 0, 0
-    for layer in layers:
+    words, weights = list[Fields](), 0
+    for layer, biases in zip(layers, kind.first_biases, strict=True):
         fields = _descriptor(layer, sizes, kind.lanes, weights if layer.row is None else layer.row, biases)
         if outside:
             fields.append((math.prod(layer.windows) - 1 if layer.outside else 0, sizes["COUNT"]))
@@ -284,7 +285,6 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
         fields += _held(layer, kind.held, sizes["HELD_STEP"]) if kind.held is not None else []
         words.append(fields)
         weights += layer.words
-        biases += len(layer.bias)
     parameters = {
         "LANES": kind.lanes,
         "WIDTH": number.width,
@@ -319,7 +319,7 @@ def _sizes(kind: Engine) -> dict[str, int]:
         "PASS": address_bits(max(layer.passes for layer in layers)),
         "BLOCK": address_bits(max(layer.blocks for layer in layers)),
         "WEIGHTS": address_bits(max(sum(layer.words for layer in layers), kind.held.words if kind.held else 0)),
-        "BIAS": address_bits(sum(len(layer.bias) for layer in layers)),
+        "BIAS": address_bits(kind.results_of_windows),
         "WORD": address_bits(kind.words),
         "COUNT": address_bits(max((math.prod(layer.windows) for layer in layers if layer.outside), default=1)),
         "HELD_STEP": max((address_bits(layer.held.steps) for layer in layers if layer.held), default=0),

@@ -331,7 +331,7 @@ def engine_of(
     words, placed = places_of(builder, units, row.banks)
     visits, on_row = visits_of(units), layers_on(units, row)
     firsts, places = {id(visit[0]): own for visit, own in zip(visits, placed, strict=True)}, dict[Tensor, int]()
-    held = held_places(units, on_row)
+    held, bands = held_places(units, on_row), dict[tuple[NodeId, str], int]()
     shared = {(one.result, one.name): those for one, *those in zip(region.units, biases, function.choices, strict=True)}
     for unit, layer in zip(units, on_row, strict=True):
         places = firsts.get(id(unit), places)
@@ -344,6 +344,8 @@ def engine_of(
         outside = (outside and math.prod(layer.windows) > 1) or unit.result in held
         of_unit = replace(layer, pitch=pitch, source=at[0], target=target, bias=bias, choices=choices)
         comes = math.prod(builder.shape(unit.sources[0])) if len(visits) > 1 and id(unit) in firsts else 0
+        like = bands.setdefault((unit.result, unit.name), len(layers)) if unit.band else len(layers)
+        of_unit = replace(of_unit, like=like if like < len(layers) else None)
         own = replace(of_unit, outside=outside, watched=seen, loads=comes, leaves=len(visits) > 1 and unit.leaves)
         if unit.computed is not None:
             layers += heads_of(own, unit.computed, held[unit.computed.held].first)

@@ -56,7 +56,8 @@ def rows_of(units: Sequence[Unit], abreast: int) -> Iterator[Row]:
 def bias_words(units: Sequence[Unit], rows: Iterable[Row]) -> dict[Row, int]:
     """Words of the biases of all units for each row, if they have no more bits than sums."""
     bits = max(width_of(*unit.total) for unit in units)
-    weight, count = max(weight_bits(unit.weights) for unit in units), sum(len(unit.bias) for unit in units)
+    own = {(unit.result, unit.name): len(unit.bias) for unit in units}  # those of bands once
+    weight, count = max(weight_bits(unit.weights) for unit in units), sum(own.values())
     return {row: -(-count // bias_group(row.lanes * weight, bits)) for row in rows}
 
 
@@ -109,6 +110,7 @@ def _layer(unit: Unit, row: Row, abreast: int) -> EngineLayer:
         spread=0,
         row=None if unit.computed is None else 0,
         held=None,
+        like=None,
     )
 
 
