@@ -80,10 +80,15 @@ def partial_products(weights: Ints | npt.NDArray[np.int64], x: TensorType) -> in
     """A bound on partial sums of ``raw @ weights``."""
     top = objects(magnitude(x).max(axis=tuple(range(len(x.shape) - 1))))
     top = np.broadcast_to(top.reshape(-1), (weights.shape[0],))
-    widest = int(max(top)).bit_length() + max(int(np.max(weights)).bit_length(), int(np.min(weights)).bit_length())
-    if widest + weights.shape[0].bit_length() <= 62:
-        return int((top.astype(np.int64) @ np.abs(weights.astype(np.int64))).max())
-    return int(max(top @ abs(objects(weights))))
+    bits = max(int(np.max(weights)).bit_length(), int(np.min(weights)).bit_length())
+    room = NumberKind.FLOAT64.bits - bits - weights.shape[0].bit_length()
+    if room < 1:
+        return int(max(top @ abs(objects(weights))))
+    magnitudes, sums = np.abs(weights).astype(np.float64), objects([0])
+    for low in range(0, max(int(max(top)).bit_length(), 1), room):
+        piece = (top >> low) & ((1 << room) - 1)
+        sums = sums + (objects((piece.astype(np.float64) @ magnitudes).astype(np.int64)) << low)
+    return int(max(sums))
 
 
 def has_safe_exponents(kind: NumberKind, x: TensorType, scale: Fracs) -> bool:

@@ -194,7 +194,7 @@ def _wide(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     else:
         x = ws.fetch(args[0], NumberKind.FLOAT64, operand.frac)
         x_size, weight_size = _sizes(max(x_bits, 1), weight_bits, room)
-    split = ws.plan.prepared(ws.node, lambda: _split_weights(objects(weights), weight_size))
+    split = ws.plan.prepared(ws.node, lambda: _split_weights(weights, weight_size))
     pieces, wide = -(-x_bits // x_size), [int(most).bit_length() > x_size for most in _channel_magnitude(x)]
     of_wide = [part[:, wide] for part in split]
 
@@ -230,7 +230,7 @@ def _sizes(x_bits: int, weight_bits: int, room: int) -> tuple[int, int]:
     return best[1], best[2]
 
 
-def _split_weights(weights: Ints, size: int) -> list[Float64s]:
+def _split_weights(weights: Ints | npt.NDArray[np.int64], size: int) -> list[Float64s]:
     """Transposed pieces of ``size`` bits, least significant first; the last one is signed."""
     parts = []
     rest = weights.T
