@@ -261,7 +261,9 @@ def boosters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, P
 def test_boosters_and_their_files(name: str, boosters: dict[str, tuple[Any, Path, Numbers]], tmp_path: Path) -> None:
     booster, path, x = boosters[name]
     wanted = booster.predict(xgboost.DMatrix(x) if name == "XGBoost" else x)
-    for given in (booster, path):
+    booster.save_model(tmp_path / "binary.ubj")  # which LightGBM calls so, and writes as text
+    (tmp_path / "unnamed").write_bytes((tmp_path / "binary.ubj").read_bytes())
+    for given in (booster, path, tmp_path / "unnamed"):
         model = bitsmith.convert(given, tmp_path / "out", calibration=x, check=True)
         np.testing.assert_allclose(model.predict(x).reshape(-1), wanted, atol=2e-4)
         assert model.fidelity.agreement.framework == name

@@ -72,6 +72,7 @@ def _is_of_transformers(path: Path) -> bool:
     return path.name.endswith(".index.json") or (beside and path.suffix == ".safetensors")
 
 
+_PICKLED = (b"sklearn.", b"xgboost.", b"lightgbm.", b"catboost.")
 _CBM = "model = catboost.CatBoostClassifier().load_model({path}), or a CatBoostRegressor(); bitsmith.convert(model)"
 _CONVERT = "bitsmith.convert(model, input_shape=...)"
 _LITE = "tf.lite.TFLiteConverter"
@@ -199,9 +200,9 @@ FILES = (
         "a model for one kind of machine", _file((".engine", ".plan", ".trt", ".hef", ".xmodel", ".mar")), _ONNX
     ),
     ForeignFile(
-        "an XGBoost model in binary JSON",
-        _file((".ubj",)),
-        "booster = xgboost.Booster(model_file={path}); booster.save_model('model.json'), and give that file",
+        "trees that XGBoost has dumped, without what becomes of their sums",
+        lambda path, first: first.startswith(b"booster[0]") or (first.lstrip()[:1] == b"[" and b'"nodeid"' in first),
+        "booster.save_model('model.json'), and give that file",
     ),
     ForeignFile("a CatBoost model", _file((".cbm",), b"CBM1"), _CBM),
     ForeignFile(
@@ -211,8 +212,8 @@ FILES = (
     ),
     ForeignFile("a program", _file((".py", ".ipynb")), "run it, and give the model that it makes"),
     ForeignFile(
-        "a Python object of joblib or scikit-learn, whose loading could run arbitrary code",
-        lambda path, first: path.suffix.lower() == ".joblib" or b"sklearn." in first,
+        "a Python object of joblib, scikit-learn or a library of trees, whose loading could run arbitrary code",
+        lambda path, first: path.suffix.lower() == ".joblib" or any(name in first for name in _PICKLED),
         "if you trust the file: bitsmith.convert(joblib.load({path}))",
     ),
 )

@@ -2,3 +2,6 @@
 
 LIGHTGBM_MARK = b"tree\nversion="
 """The first bytes of a text of LightGBM."""
+
+XGBOOST_MARK = b"{L\0\0\0\0\0\0\0\7learner"
+"""The first bytes of binary JSON of XGBoost."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bitsmith.frontends.files.archive import whole_file
 from bitsmith.frontends.framework import ModelKey, PlainFramework, ReadOptions, no_content
 from bitsmith.frontends.outputs import FrameworkRun, ModelRun
-from bitsmith.frontends.trees import LIGHTGBM_MARK
+from bitsmith.frontends.trees import LIGHTGBM_MARK, XGBOOST_MARK
 from bitsmith.layers.network import Network
 
 if TYPE_CHECKING:
@@ -151,10 +151,10 @@ XGBOOST = PlainFramework(
     name="XGBoost",
     stem="xgboost",
     keys=(ModelKey("XgboostModel", (), weights=None, live=True),),
-    files="*.json",
+    files="*.json and *.ubj",
     live="a model of XGBoost",
     is_live=_is_of("xgboost"),
-    is_content=_begins("learner"),
+    is_content=lambda first: _begins("learner")(first) or first.startswith(XGBOOST_MARK),
     folder=None,
     takes=frozenset(),
     read=_read_xgboost,

@@ -1,4 +1,4 @@
-"""Models of XGBoost: its JSON, which live models give too (https://xgboost.readthedocs.io, "Introduction to Model IO")."""
+"""Models of XGBoost: JSON, which live models give too, or binary JSON (https://xgboost.readthedocs.io, "Model IO")."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,9 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.files.json import Fields, parse_json
+from bitsmith.frontends.files.ubjson import parse_ubjson
 from bitsmith.frontends.ops.trees import Tree, below, ensemble, truncated_to
+from bitsmith.frontends.trees import XGBOOST_MARK
 from bitsmith.frontends.trees.network import MOST_OUTPUTS, Classes, Link, network_of
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
@@ -38,7 +40,8 @@ def read_xgboost(text: bytes, where: str, classes: Classes | None) -> Network:
         ModelFileError: the JSON is not that of a model.
         UnsupportedError: trees of vectors, or of an objective that cannot be translated.
     """
-    learner = Fields(parse_json(text, where), where).fields("learner")
+    parse = parse_ubjson if text.startswith(XGBOOST_MARK) else parse_json
+    learner = Fields(parse(text, where), where).fields("learner")
     described, name = learner.fields("learner_model_param"), learner.fields("objective").text("name")
     if name not in _OBJECTIVES:
         raise UnsupportedError(f"the objective {name[:50]!r}", where=where, accepted=", ".join(_OBJECTIVES))
