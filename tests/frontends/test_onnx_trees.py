@@ -16,6 +16,7 @@ from onnx.reference import ReferenceEvaluator
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
+from bitsmith.layers.trees import Trees
 
 FEATURES = 3
 MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GT", "BRANCH_GTE", "BRANCH_EQ", "BRANCH_NEQ")
@@ -90,6 +91,21 @@ def test_decisions_of_each_mode(mode: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     nodes, leaves = _nodes(rng, MODES if mode == "all" else (mode,))
     _compare(_regressor(**nodes, **_weights(rng, leaves, "target", [0], -8), n_targets=1), rng)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("bound", [np.inf, float(np.finfo(np.float32).max)])
+def test_thresholds_without_an_end_need_no_format(mode: str, bound: float) -> None:
+    rng = np.random.default_rng(3)
+    nodes, leaves = _nodes(rng, (mode,))
+    bounds = nodes["nodes_values"]
+    bounds[::3] = [float(np.copysign(bound, value)) if value else 0.0 for value in bounds[::3]]
+    model = _regressor(**nodes, **_weights(rng, leaves, "target", [0], -8), n_targets=1)
+    _compare(model, rng)
+    trees = next(node.layer for node in read_onnx(model).nodes if isinstance(node.layer, Trees))
+    finite = trees.thresholds[np.isfinite(trees.thresholds)]
+    assert np.all(np.abs(finite) < 2.0)
+    assert np.any(np.isinf(trees.thresholds[:, 0]))
 
 
 @pytest.mark.parametrize("how", ["SUM", "AVERAGE"])

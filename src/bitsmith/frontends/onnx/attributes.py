@@ -42,10 +42,17 @@ class Attributes(Watched):
 
     def numbers(self, key: str) -> tuple[float, ...] | None:
         """Finite numbers; None if left out."""
-        found = self._several(key)
-        values = tuple(value for value in found if isinstance(value, float) and math.isfinite(value))
-        if len(values) != len(found):
+        values = self.floats(key)
+        if not all(map(math.isfinite, values or ())):
             raise self.wrong(key, "finite numbers")
+        return values
+
+    def floats(self, key: str) -> tuple[float, ...] | None:
+        """Numbers, also infinite ones and NaN; None if left out."""
+        found = self._several(key)
+        values = tuple(value for value in found if isinstance(value, float))
+        if len(values) != len(found):
+            raise self.wrong(key, "numbers")
         return values if key in self else None
 
     def texts(self, key: str) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ def _numbers(call: Call, key: str) -> Floats:
     tensor = call.attributes.tensor(f"{key}_as_tensor")
     if tensor is not None:
         return np.asarray(tensor, dtype=np.float64).ravel()
-    return np.array(call.attributes.numbers(key) or (), dtype=np.float64)
+    return np.array(call.attributes.floats(key) or (), dtype=np.float64)
 
 
 def _trees(call: Call, of: str, outputs: int) -> list[Tree]:

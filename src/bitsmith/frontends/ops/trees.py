@@ -61,6 +61,10 @@ def tree_of(nodes: Sequence[Decision | Floats]) -> Tree:
     return Tree(is_leaf, feature, as_weights(bounds), sets, yes, no, as_weights(np.stack(values)))
 
 
+_GREATEST = float(np.nextafter(np.finfo(np.float32).max, np.float32(0)))
+"""The greatest number that is less than the greatest of single precision."""
+
+
 def below(thresholds: npt.ArrayLike) -> Floats:
     """The bounds with which ``x <= bound`` means ``x < threshold``, for numbers of single precision."""
     numbers = np.asarray(thresholds, np.float64)
@@ -79,12 +83,12 @@ def of_singles(thresholds: npt.ArrayLike) -> Floats:
     """
     bounds = np.asarray(thresholds, np.float64)
     number = np.array([float(f"{bound:.6g}") for bound in bounds.ravel()]).reshape(bounds.shape)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         nearest, single = bounds.astype(np.float32), number.astype(np.float32)
-    lower = np.where(nearest > bounds, np.nextafter(nearest, np.float32(-np.inf)), nearest)
-    halfway = (lower.astype(np.float64) + np.nextafter(lower, np.float32(np.inf))) / 2.0
-    last = np.where(halfway.astype(np.float32) == lower, halfway, np.nextafter(halfway, -np.inf))
-    few = (np.ldexp(np.frexp(bounds)[0], _FEW_BITS) % 1.0 == 0.0) & ~((single == lower) & (number > bounds))
+        lower = np.where(nearest > bounds, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+        halfway = (lower.astype(np.float64) + np.nextafter(lower, np.float32(np.inf))) / 2.0
+        last = np.where(halfway.astype(np.float32) == lower, halfway, np.nextafter(halfway, -np.inf))
+        few = (np.ldexp(np.frexp(bounds)[0], _FEW_BITS) % 1.0 == 0.0) & ~((single == lower) & (number > bounds))
     return np.where(few, bounds, last)
 
 
@@ -115,6 +119,8 @@ def ensemble(trees: Sequence[Tree], size: int, base: Floats, where: str) -> Tree
         ModelFileError: features that there are not, rows that there are not, or numbers that are none.
     """
     nodes, leaves = 0, 0
+    if not np.all(np.isfinite(base)):
+        raise ModelFileError("a base score that is not a finite number", where=where)
     width = max((1, *(bounds.size for tree in trees for bounds in tree.sets.values())))
     if width * sum(map(len, (tree.is_leaf for tree in trees))) > _MOST_BOUNDS:
         raise UnsupportedError(f"decisions on up to {width} categories, too many of them", where=where)
@@ -140,7 +146,8 @@ def _bounds(tree: Tree, width: int) -> Floats:
     for row, own in tree.sets.items():
         bounds[row] = -np.inf
         bounds[row, : own.size] = np.sort(own)
-    return bounds
+    # Libraries write the greatest number of single precision for bins without an end; a format up to it would have no fine steps.
+    return np.where(np.abs(bounds) >= _GREATEST, np.copysign(np.inf, bounds), bounds)
 
 
 def _check(tree: Tree, size: int, where: str) -> None:
