@@ -69,6 +69,9 @@ IMAGES: dict[str, Any] = {
     "resized and cropped": layers.Resizing(4, 8, crop_to_aspect_ratio=True),
     "resized and cropped sideways": layers.Resizing(9, 4, crop_to_aspect_ratio=True, interpolation="nearest"),
     "resized larger": layers.Resizing(9, 7, antialias=True),
+    "resized smoothly": layers.Resizing(3, 5, antialias=True),
+    "resized smoothly and cropped": layers.Resizing(3, 9, "bicubic", crop_to_aspect_ratio=True, antialias=True),
+    "resized smoothly first": layers.Resizing(2, 9, "bicubic", antialias=True, data_format=FIRST),
     "centre": layers.CenterCrop(4, 4),
     "centre first": layers.CenterCrop(2, 1, data_format=FIRST),
     "centre of a smaller image": layers.CenterCrop(9, 5),
@@ -143,6 +146,19 @@ def test_nearest_elements_are_exact() -> None:
             np.testing.assert_array_equal(found[0, middle, 0, 0], ((np.arange(new) + 0.5) * old / new)[middle])
 
 
+def test_bicubic_images_are_those_of_tensorflow() -> None:
+    """Keras on PyTorch, too, has their weights where it is told to smooth what becomes larger, which changes nothing."""
+    x = keras.Input((5, 4, 2))
+    several = layers.TimeDistributed(layers.UpSampling2D((3, 2), interpolation="bicubic"))
+    model = keras.Model(x, several(ops.expand_dims(x, 1))[:, 0])
+    network = read_keras(model)
+    assert [note for note in network.notes if "Keras on PyTorch has other weights" in note]
+    images = inputs_of(model)
+    wanted = ops.image.resize(images[0], (15, 8), interpolation="bicubic", antialias=True)
+    result = network.evaluate(images)[network.outputs[0]]
+    np.testing.assert_allclose(result, ops.convert_to_numpy(wanted), rtol=0.0, atol=1e-5)
+
+
 def test_keras_2_files(tmp_path: Path) -> None:
     x = keras.Input((8, 8, 2))
     y = layers.ZeroPadding2D(name="pad")(layers.MaxPooling2D(name="pool")(x))
@@ -176,14 +192,14 @@ def test_the_user_s_name_is_that_of_the_pool() -> None:
         ("GlobalMaxPooling3D", {}, "3 spatial axes"),
         ("AdaptiveMaxPooling2D", {"output_size": [1 << 30, 2]}, "elements"),
         ("AdaptiveMaxPooling2D", {"output_size": 0}, "output_size"),
-        ("UpSampling2D", {"size": 2, "interpolation": "bicubic"}, "nearest, bilinear"),
+        ("UpSampling2D", {"size": 2, "interpolation": "lanczos3"}, "nearest, bilinear, bicubic"),
+        ("UpSampling2D", {"size": 1 << 20, "interpolation": "bicubic"}, "elements"),
         ("UpSampling2D", {"size": 1 << 30}, "elements"),
         ("ZeroPadding2D", {"padding": -1}, "padding"),
         ("ZeroPadding2D", {"padding": [[1, 2], "a"]}, "padding"),
         ("ZeroPadding2D", {"padding": [1]}, "2 axes"),
         ("ZeroPadding2D", {"padding": 1 << 30}, "elements"),
         ("Cropping2D", {"cropping": 3}, "what leaves some"),
-        ("Resizing", {"height": 3, "width": 3, "antialias": True}, "antialias"),
         ("Resizing", {"height": 3, "width": 3, "pad_to_aspect_ratio": True}, "ZeroPadding2D"),
         ("Resizing", {"height": 3, "width": 3, "interpolation": "area"}, "nearest, bilinear"),
         ("Resizing", {"height": 0, "width": 3}, "a positive size"),

@@ -168,6 +168,10 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
     "Pad by attributes": unary("Pad", opset=9, shape=(3, 4), pads=[0, 1, 0, 0, 0, -2], value=-0.5),
     "Pad, reflected": with_rest("Pad", {"p": np.array([0, 0, 2, 0, 0, 3])}, mode="reflect"),
     "Pad, edges": with_rest("Pad", {"p": np.array([0, 1, 2, 0, 0, 3])}, mode="edge"),
+    "CenterCropPad": with_rest("CenterCropPad", {"s": np.array([4, 7])}, opset=18, shape=("N", 7, 2), axes=[1, 2]),
+    "CenterCropPad, both odd": with_rest(
+        "CenterCropPad", {"s": np.array([3, 2])}, opset=18, shape=("N", 6, 5), axes=[-2, 2]
+    ),
     "Resize, nearest": with_rest(
         "Resize",
         {"-": 0, "s": np.array([1.0, 1.0, 2.0, 3.0])},
@@ -227,6 +231,15 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
 APPROXIMATE: dict[str, Callable[[], onnx.ModelProto]] = {
     "Resize, cubic": with_rest(
         "Resize", {"-": 0, "s": np.array([1.0, 1.0, 2.0, 1.5])}, shape=("N", 2, 3, 4), mode="cubic"
+    ),
+    "MeanVarianceNormalization": unary("MeanVarianceNormalization", shape=(3, 4, 2), axes=[2, 3]),
+    "Resize, cubic of TensorFlow": with_rest(
+        "Resize",
+        {"-": 0, "--": 0, "s": np.array([3, 2, 7, 3])},
+        shape=(3, 2, 3, 5),
+        mode="cubic",
+        cubic_coeff_a=-0.5,
+        exclude_outside=1,
     ),
     **{
         operator: unary(operator)

@@ -1,10 +1,12 @@
-"""The elements that PyTorch's "nearest-exact" takes, for all small lengths."""
+"""The elements that PyTorch's "nearest-exact" takes, for all small lengths; bicubic and antialiased images."""
 
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 from torch.nn.functional import interpolate
@@ -45,6 +47,23 @@ def test_a_network_where_single_precision_is_noticed() -> None:
     np.testing.assert_array_equal(network.evaluate([x])[network.outputs[0]], wanted)
     gathers = [node.name for node in network.nodes if isinstance(node.layer, Gather)]
     assert gathers == ["upsample_axis0", "upsample"], "the last one has the name of the whole"
+
+
+@pytest.mark.parametrize(("mode", "antialias"), [("bicubic", False), ("bicubic", True), ("bilinear", True)])
+def test_cubic_and_antialiased_images(mode: str, antialias: bool) -> None:
+    x = torch.from_numpy(np.random.default_rng(1).normal(size=(2, 2, 5, 4)))
+    options: list[dict[str, Any]] = [{"size": size} for size in ((7, 9), (3, 2), (5, 13), (1, 1), (5, 4))]
+    options += [{"scale_factor": factor} for factor in (2, 1.3, (1.1, 0.7), 1.1, 0.5)]
+    options += [] if antialias else [{"size": (7, 3), "align_corners": True}, {"size": (1, 6), "align_corners": True}]
+
+    class Resized(nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return tuple(interpolate(x, mode=mode, antialias=antialias, **one) for one in options)
+
+    network = read_model(Resized(), ReadOptions(input_shape=(2, 5, 4)))
+    values = network.evaluate([x.numpy()])
+    for name, wanted in zip(network.outputs, Resized()(x), strict=True):
+        np.testing.assert_allclose(values[name], wanted.numpy(), rtol=0.0, atol=1e-9)
 
 
 def noticed(old: int, new: int) -> bool:

@@ -250,7 +250,7 @@ class Resize(Layer):
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x = inputs[0]
         for axis, new in enumerate(self.sizes, 1):
-            places = self._coordinates(axis - 1, x.shape[axis])
+            places = self.places(axis - 1, x.shape[axis])
             if self.interpolation == Interpolation.NEAREST:
                 x = np.take(x, self._nearest(places, x.shape[axis]), axis)
             elif x.shape[axis] != new or self.scales:
@@ -264,7 +264,7 @@ class Resize(Layer):
             old = x.shape[axis]
             if old == new and not self.scales:
                 continue
-            places = self._coordinates(axis, old)
+            places = self.places(axis, old)
             if self.interpolation == Interpolation.NEAREST:
                 x = builder.gather(x, self._nearest(places, old), axis)
                 continue
@@ -291,7 +291,7 @@ class Resize(Layer):
                 assert_never(mode)
         return np.clip(chosen, 0, old - 1).astype(np.int64)
 
-    def _coordinates(self, axis: int, old: int) -> list[Fraction]:
+    def places(self, axis: int, old: int) -> list[Fraction]:
         """Return the coordinates of the new axis's elements on the old one."""
         half, new = Fraction(1, 2), self.sizes[axis]
         step = 1 / self.scales[axis] if self.scales else Fraction(old, new)

@@ -24,7 +24,7 @@ from bitsmith.layers.layer import Floats, Shape, as_weights
 from bitsmith.layers.reduction import Reduction
 from bitsmith.layers.resample import Crop, Interpolation, PadMode, Pairs, Resize
 
-_INTERPOLATIONS = {"nearest": Interpolation.NEAREST, "bilinear": Interpolation.LINEAR}
+_INTERPOLATIONS = {"nearest": Interpolation.NEAREST, "bilinear": Interpolation.LINEAR, "bicubic": Interpolation.CUBIC}
 
 Inside: TypeAlias = Callable[[LayerCall, Value], Value]
 """Function of a layer on its operand with channels last."""
@@ -194,7 +194,14 @@ def _up_sampling(call: LayerCall, x: Value) -> Value:
 
 
 def _sampled(call: LayerCall, x: Value, sizes: Shape, way: Interpolation) -> Value:
-    return call.build.emit(Resize(sizes, way), x if way is Interpolation.NEAREST else real(x))
+    layer, antialias = Resize(sizes, way), call.config.flag("antialias", False)
+    if way is Interpolation.NEAREST:
+        return call.build.emit(layer, x)
+    if way is Interpolation.LINEAR and not antialias:
+        return call.build.emit(layer, real(x))
+    if not antialias:
+        call.notes.append(f"{call.config.where}: bicubic as in TensorFlow and JAX; Keras on PyTorch has other weights.")
+    return spatial.filtered(call.build, x, layer, antialias=antialias)
 
 
 def _interpolation(call: LayerCall, default: str) -> Interpolation:
@@ -211,12 +218,7 @@ def _resized(call: LayerCall, x: Value, sizes: Shape) -> Value:
         raise UnsupportedError("pad_to_aspect_ratio", accepted=accepted, remedy="put ZeroPadding2D before it")
     if call.config.flag("crop_to_aspect_ratio", False) and min(sizes) > 0:
         x = _proportioned(call, x, sizes)
-    interpolation = _interpolation(call, "bilinear")
-    shrinks = any(new < old for old, new in zip(x.shape, sizes, strict=False))
-    if call.config.flag("antialias", False) and interpolation is Interpolation.LINEAR and shrinks:
-        found = "antialias on an image that becomes smaller"
-        raise UnsupportedError(found, accepted="antialias=False", remedy="use AveragePooling2D")
-    return _sampled(call, x, sizes, interpolation)
+    return _sampled(call, x, sizes, _interpolation(call, "bilinear"))
 
 
 def _proportioned(call: LayerCall, x: Value, sizes: Shape) -> Value:
@@ -273,7 +275,7 @@ def _pad(call: LayerCall) -> Value:
     return spatial.pad(call.build, call.x, pairs, PadMode(mode), float(value.reshape(())))
 
 
-_RESIZE = "Resize (after Crop for crop_to_aspect_ratio)"
+_RESIZE = "Resize, or EinsumDense for bicubic and antialias (after Crop for crop_to_aspect_ratio)"
 _POOLS: dict[str, tuple[Inside, str]] = {
     "Max": (lambda call, x: spatial.max_pool(call.build, x, _taps(call, x, "pool_size")), "MaxPool"),
     "Average": (lambda call, x: spatial.average_pool(call.build, real(x), _taps(call, x, "pool_size")), "AveragePool"),

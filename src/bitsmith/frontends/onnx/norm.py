@@ -84,6 +84,13 @@ def _groups(call: Call) -> Value:
     return normalization.groups(call.build, x, groups, 1, parameters)
 
 
+def _mean_variance(call: Call) -> Value:
+    """Deviations from the mean over axes in units of their own spread, to which ONNX's definition adds 1e-9."""
+    axes = call.attributes.given_integers("axes")
+    plain = Parameters(as_weights(1.0), as_weights(0.0), 1e-18)
+    return normalization.over_axes(call.build, call.tensor(0), (0, 2, 3) if axes is None else axes, plain)
+
+
 def _local_response_normalization(call: Call) -> Value:
     alpha, beta = call.attributes.number("alpha", 1e-4), call.attributes.number("beta", 0.75)
     size, bias = call.attributes.integer("size"), call.attributes.number("bias", 1.0)
@@ -99,6 +106,7 @@ NORMALIZATIONS: Operators = {
         ("RMSNormalization", "SimplifiedLayerNormalization"), Translation(_rms_normalization, "RMSNormalization")
     ),
     **dict.fromkeys(("InstanceNormalization", "GroupNormalization"), Translation(_groups, "GroupNormalization")),
+    "MeanVarianceNormalization": Translation(_mean_variance, "LayerNormalization"),
     "LpNormalization": function(
         normalization.unit,
         "UnitNormalization, or Absolute, Reduce and Divide",

@@ -67,6 +67,13 @@ _SEQUENCES = ("its number of results is not fixed", "use Split, Concat and Slice
 _REMEDIES = {
     "NonMaxSuppression": (_SEQUENCES[0], "end the model before it, and select boxes in software"),
     "Unique": _SEQUENCES,
+    **dict.fromkeys(
+        ("SequenceConstruct", "SplitToSequence", "SequenceEmpty", "SequenceInsert", "SequenceAt", "ConcatFromSequence"),
+        (
+            "sequences of tensors are not translated",
+            "use Split and Concat; torch.onnx.export(dynamo=True) writes these",
+        ),
+    ),
     "Compress": _SEQUENCES,
     "GridSample": ("sampling at computed places is not translated", "use Resize"),
     "RandomNormal": ("it is random", "remove it for inference"),

@@ -116,15 +116,30 @@ def _pad(call: Call) -> Value:
     return spatial.pad(call.build, x, pairs, _MODES[mode], value)
 
 
+def _center_crop_pad(call: Call) -> Value:
+    """The middle of axes that become shorter, zeros around those that become longer; of an odd rest one more at the end."""
+    x, sizes = call.tensor(0), call.integers(1, "the sizes") or ()
+    axes = _axes(x, call.attributes.given_integers("axes"))
+    if len(sizes) != len(axes) or len(set(axes)) != len(axes) or not all(1 <= size <= MAX_ELEMENTS for size in sizes):
+        raise ModelFileError(f"sizes {sizes[:8]} for {len(axes)} axes", where=call.attributes.where)
+    before = x.sizes(call.build.counts[0])
+    more = {axis: size - before[axis] for axis, size in zip(axes, sizes, strict=True)}
+    return spatial.pad(call.build, x, {axis: (int(n / 2), n - int(n / 2)) for axis, n in more.items()})
+
+
 def _resize(call: Call) -> Value:
     x, attributes = call.tensor(0), call.attributes
     mode, old_rule = attributes.text("mode", "nearest"), call.opset < 11 or call.node.operator == "Upsample"
     if mode not in _INTERPOLATIONS:
         raise UnsupportedError(f"the interpolation {shown(mode)}", accepted="nearest, linear, cubic")
-    if attributes.number("cubic_coeff_a", -0.75) != -0.75:
-        raise attributes.wrong("cubic_coeff_a", "-0.75")
     policy = attributes.text("keep_aspect_ratio_policy", "stretch")
-    if attributes.flag("antialias", False) or attributes.flag("exclude_outside", False) or policy != "stretch":
+    inside, sharpness = attributes.flag("exclude_outside", False), attributes.number("cubic_coeff_a", -0.75)
+    if mode == "cubic" and (sharpness, inside) not in ((-0.75, False), (-0.5, True)):
+        raise UnsupportedError(
+            f"cubic_coeff_a is {sharpness:g}, and exclude_outside is {int(inside)}",
+            accepted="-0.75 with 0; -0.5 with 1",
+        )
+    if attributes.flag("antialias", False) or (inside and mode != "cubic") or policy != "stretch":
         raise UnsupportedError("antialiasing, excluded edges, or a kept aspect ratio", accepted="plain resizing")
     coordinates, nearest = (Coordinates.ASYMMETRIC, NearestMode.FLOOR) if old_rule else _places(call)
     axes = _axes(x, attributes.given_integers("axes"))
@@ -146,10 +161,15 @@ def _resize(call: Call) -> Value:
             remedy="export the model with operator set 11 or later, and with sizes",
         )
     kind = x.kind if mode == "nearest" else Kind.REAL
+
+    def resized(y: Value, layer: Resize) -> Value:
+        return spatial.filtered(call.build, y, layer, antialias=False) if inside else call.build.each(layer, y)
+
     if x.batch == Batch(0) and len(target) > 1 and target[0] == x.shape[0]:
-        return replace(call.build.spatial(x, replace(layer, sizes=target[1:], scales=scales[1:])), kind=kind)
+        within = replace(layer, sizes=target[1:], scales=scales[1:])
+        return replace(call.build.spatial(x, lambda y: resized(y, within)), kind=kind)
     y = call.build.emit(Reshape((*x.shape, 1)), x, suffix="axes")
-    return call.build.emit(Reshape(target), call.build.emit(layer, y), suffix="shape", kind=kind)
+    return call.build.emit(Reshape(target), resized(y, layer), suffix="shape", kind=kind)
 
 
 def _places(call: Call) -> tuple[Coordinates, NearestMode]:
@@ -213,5 +233,6 @@ SPATIAL: Operators = {
     "GlobalMaxPool": _global(Reduction.MAX),
     "GlobalAveragePool": _global(Reduction.MEAN),
     "Pad": Translation(_pad, "Pad, Crop"),
+    "CenterCropPad": Translation(_center_crop_pad, "Pad, Crop"),
     **dict.fromkeys(("Resize", "Upsample"), Translation(_resize, "Resize")),
 }

@@ -5,6 +5,7 @@ All but :func:`pad` work on operands (batch, positions..., channels); :func:`alo
 """
 
 import math
+import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -15,15 +16,16 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import MAX_ELEMENTS, Value, constant
+from bitsmith.frontends.builder.value import MAX_ELEMENTS, Value, checked_elements, constant, real
 from bitsmith.frontends.ops.selection import take
 from bitsmith.layers import pooling
 from bitsmith.layers.conv import Axes, Conv, ConvTranspose
+from bitsmith.layers.einsum import EinsumDense
 from bitsmith.layers.elementwise import Absolute
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.power import Power
 from bitsmith.layers.reduction import Reduce, Reduction
-from bitsmith.layers.resample import Crop, Pad, PadMode, Pairs
+from bitsmith.layers.resample import Crop, Interpolation, Pad, PadMode, Pairs, Resize
 
 _DENOMINATOR = 1 << 14
 """Scale factors are ratios of integers up to about this: finer ones make products of many bits."""
@@ -252,6 +254,38 @@ def _ratio(factor: float) -> Fraction:
             remedy="give the sizes instead",
         )
     return ratio
+
+
+def filtered(build: Builder, x: Value, layer: Resize, *, antialias: bool) -> Value:
+    """An image resized by shares of the elements inside, which are 1 together: a product with a matrix for each axis.
+
+    Cubic shares are those of R. Keys, "Cubic convolution interpolation for digital image processing", 1981 (TensorFlow, JAX).
+    With ``antialias``, an element of fewer takes part in all that it stands for.
+    """
+    layer.output_shape([x.item])
+    x = real(x)
+    pairs = zip(x.item, layer.sizes, strict=False)
+    steps = [1 / scale for scale in layer.scales] or [Fraction(*pair) for pair in pairs]
+    changed = [axis for axis, new in enumerate(layer.sizes) if steps[axis] != 1 or new != x.item[axis]]
+    for axis in changed:
+        old, new = x.item[axis], layer.sizes[axis]
+        checked_elements((old, new))
+        places = np.array([float(place) for place in layer.places(axis, old)])
+        width = max(float(steps[axis]), 1.0) if antialias else 1.0
+        shares = _shares(layer.interpolation, np.abs(places - np.arange(old)[:, None]) / width)
+        term = string.ascii_lowercase[: len(x.item)]
+        equation = f"{term},{term[axis]}Z->{term.replace(term[axis], 'Z')}"
+        product = EinsumDense(equation, as_weights(shares / shares.sum(axis=0)))
+        x = build.each(product, x, suffix="" if axis == changed[-1] else f"axis{axis}")
+    return x
+
+
+def _shares(interpolation: Interpolation, far: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The shares of elements that are so far away."""
+    if interpolation is not Interpolation.CUBIC:
+        return np.maximum(1.0 - far, 0.0)
+    near, beyond = (1.5 * far - 2.5) * far**2 + 1.0, ((2.5 - 0.5 * far) * far - 4.0) * far + 2.0
+    return np.where(far < 1.0, near, np.where(far < 2.0, beyond, 0.0))
 
 
 def pad(

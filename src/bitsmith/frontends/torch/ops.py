@@ -47,7 +47,6 @@ _REMEDIES = {
     "bernoulli": ("random numbers", "call model.eval() before the export"),
     "nonzero": ("a result whose size depends on the data", "use a mask"),
     "higher_order.": ("a choice or a loop that depends on the data", "compute both, and choose with torch.where"),
-    "_upsample": ("resizing with antialiasing", "use antialias=False"),
     "fft": ("Fourier transforms", "multiply by a constant matrix"),
     "quantized_decomposed.choose_qparams": _DYNAMIC,
     "quantized_decomposed._choose_qparams": _DYNAMIC,

@@ -154,9 +154,22 @@ def _nearest(call: Call, x: Value) -> Value:
     return _resized(layer, call, x, *((1, 2) if len(x.item) == 3 else ()))
 
 
-def _linear(call: Call, x: Value) -> Value:
-    places = Coordinates.ALIGN_CORNERS if call.flag("align_corners") else Coordinates.HALF_PIXEL
-    return _resized(Resize((), Interpolation.LINEAR, places), call, x, 1)
+def _smooth(way: Interpolation) -> Inside:
+    def read(call: Call, x: Value) -> Value:
+        places = Coordinates.ALIGN_CORNERS if call.flag("align_corners") else Coordinates.HALF_PIXEL
+        # A cubic axis lies by its scale factor even where that gives its own length.
+        return _resized(Resize((), way, places), call, x, *[1] * (way is Interpolation.LINEAR))
+
+    return read
+
+
+def _antialiased(way: Interpolation) -> Inside:
+    def read(call: Call, x: Value) -> Value:
+        if call.flag("align_corners"):
+            raise UnsupportedError("antialiasing with align_corners", accepted="align_corners=False")
+        return spatial.filtered(call.build, x, _resizing(Resize((), way), call, x, 1), antialias=True)
+
+    return read
 
 
 _MAX_POOL = _pooled(spatial.max_pool, _windows)
@@ -182,8 +195,13 @@ SPATIAL: Operators = {
         for rank in (1, 2, 3)
     },
     **{
-        f"upsample_{name}{rank}d": Translation(_along(_linear, rank), "Resize between Permute")
+        f"upsample_{name}{rank}d": Translation(_along(_smooth(Interpolation.LINEAR), rank), "Resize between Permute")
         for rank, name in enumerate(("linear", "bilinear", "trilinear"), 1)
+    },
+    "upsample_bicubic2d": Translation(_along(_smooth(Interpolation.CUBIC), 2), "Resize between Permute"),
+    **{
+        f"_upsample_bi{way}2d_aa": Translation(_along(_antialiased(way), 2), "EinsumDense between Permute")
+        for way in (Interpolation.LINEAR, Interpolation.CUBIC)
     },
     "convolution": Translation(
         _along(lambda call, x: _convolution(call, x, transposed=call.flag("transposed")), 1, 2, 3),
