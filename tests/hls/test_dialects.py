@@ -38,6 +38,12 @@ def test_names_as_users_write_them(name: str) -> None:
     assert create_config(backend=name)["Backend"] == name
 
 
+@pytest.mark.parametrize("name", ["verilog", "SystemVerilog", "VHDL"])
+def test_languages_lead_to_the_backend_that_writes_circuits(name: str) -> None:
+    with pytest.raises(ConfigError, match="'rtl' writes SystemVerilog"):
+        read_backend(name, "Backend")
+
+
 @EACH
 def test_parts_of_another_vendor_are_refused(dialect: str, tmp_path: Path) -> None:
     network = torch.nn.Linear(2, 1)

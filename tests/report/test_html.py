@@ -55,6 +55,12 @@ def _visible(text: str) -> str:
     return " ".join(re.sub(r"<[^>]*>", " ", re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)).split())
 
 
+@pytest.mark.parametrize(("cycles", "unit"), [(0, "cycles"), (1, "cycle"), (2, "cycles")])
+def test_one_cycle_is_one(cycles: int, unit: str) -> None:
+    figures = key_figures(Report({"Latency": {"Cycles": cycles, "II": 1, "Tool": "t"}}).sections, None)
+    assert [(one.value, one.unit) for one in figures] == [(str(cycles), unit), ("1", "cycle")]
+
+
 def test_shows_the_key_figures_and_who_measured_them() -> None:
     text = _visible(page(full_report().with_section("Accuracy", {"Float": 0.975, "Fixed": 0.97, "Samples": 360})))
     for shown in (

@@ -100,6 +100,7 @@ def read_backend(value: object, where: str) -> Backend:
             remedy="all backends take formulas: convert_from_symbolic_expression, or bitsmith.convert(expr, inputs=...)",
         )
     remedy = did_you_mean(name, list(known)) if name else ""
+    remedy = "'rtl' writes SystemVerilog, and none writes VHDL" if name.endswith(("verilog", "vhdl")) else remedy
     raise ConfigError(f"backend {shown(value)}", where=where, accepted=_ACCEPTED, remedy=remedy)
 
 

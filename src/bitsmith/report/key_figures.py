@@ -57,7 +57,8 @@ def key_figures(sections: Sequence[Section], design: Design | None) -> list[Figu
         figures.append(Figure("Fmax", f"{fmax:,.1f}", "MHz", _joined(wanted, timing.tool, slowest), met))
     if latency is not None and latency.cycles is not None:
         at = f"{1000 * latency.cycles / fmax:,.3g} ns at Fmax" if fmax is not None and fmax > 0 else ""
-        figures.append(Figure("Latency", number(latency.cycles), "cycles", _joined(at, latency.tool)))
+        unit = "cycle" if latency.cycles == 1 else "cycles"
+        figures.append(Figure("Latency", number(latency.cycles), unit, _joined(at, latency.tool)))
     if latency is not None and latency.ii is not None:
         rate = f"{fmax / latency.ii:,.3g} M samples/s" if fmax is not None and latency.ii > 0 else ""
         unit = "cycle" if latency.ii == 1 else "cycles"
