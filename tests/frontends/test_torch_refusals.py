@@ -265,6 +265,16 @@ def test_a_cache_among_the_results_is_told_with_what_to_set() -> None:
     assert _reason(told) == ("a cache of earlier words among its results", "set model.config.use_cache = False")
 
 
+def test_shapes_of_fewer_inputs_than_a_module_takes_lead_to_those_of_all() -> None:
+    class Sum(nn.Module):
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return x + y
+
+    with pytest.raises(UnsupportedError, match=r"(?s)argument: 'y'.*input_shape=\[\(16,\), \(4,\)\]"):
+        read_torch(Sum(), ReadOptions(input_shape=(16,)))
+    assert read_torch(Sum(), ReadOptions(input_shape=[(16,), (16,)])).outputs
+
+
 class Padded(nn.Module):
     """An encoder with padding where numbers are negative, given by position or by name."""
 

@@ -136,6 +136,10 @@ def _reason(text: str) -> tuple[str, str]:
     if "return_types" in text:
         return "a result of torch.return_types, as x.max(1) has", "return a tuple, tuple(x.max(1)), or x.max(1).values"
     first, _, _ = text.partition("\n\n")
+    if "missing a required argument" in text:
+        return first[
+            :_SHOWN
+        ], "give a shape for each input, input_shape=[(16,), (4,)], or an example of each, example=(x, y)"
     return first[:_SHOWN] + line, ""
 
 
