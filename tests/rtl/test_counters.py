@@ -9,7 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitsmith.netlist.netlist import Field
+from bitsmith.rtl.counters import limit
 from bitsmith.rtl.library import COUNTERS_LIBRARY, library
+from bitsmith.rtl.stream_ports import StreamPort
+from tests.flows.runs import lint
 
 STREAMS, INPUTS, FRAMES = 4, 2, 40
 
@@ -55,3 +59,13 @@ def test_busy_cycles_are_those_with_a_frame_inside(tmp_path: Path, apart: int) -
     subprocess.run(["iverilog", "-g2012", "-Wall", "-o", "bench", *sources], cwd=tmp_path, check=True)
     said = subprocess.run(["vvp", "-n", "bench"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     assert int(said.splitlines()[0]) == len(set().union(*cycles))
+
+
+def test_results_of_a_thousand_classes_are_counted(tmp_path: Path) -> None:
+    """Verilator takes the lines that compare them."""
+    port = StreamPort("y", tuple(Field("y", k, -2496, 2495, 0) for k in range(1000)), 1)
+    lines = limit("out0", 0, port, "moves").lines
+    head = f"module top (input logic [{port.width - 1}:0] out0_token, input logic moves, output logic [0:0] limits);"
+    (tmp_path / "top.sv").write_text("\n".join([head, *lines, "endmodule", ""]))
+    lint([tmp_path / "top.sv"], "top")
+    assert sum(line.count("==") for line in lines) == 2 * len(port.fields)

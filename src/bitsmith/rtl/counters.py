@@ -77,9 +77,10 @@ def limit(signal: str, number: int, port: StreamPort, moves: str) -> Text:
         if field.hi - field.lo > 1:
             bits = f"{signal}_token[{low + field.width - 1}:{low}]"
             values = (field.hi, field.lo) if field.lo < 0 else (field.hi,)
-            ends += [f"({bits} == {field.width}'h{value & (1 << field.width) - 1:x})" for value in values]
+            ends += [f"  ({bits} == {field.width}'h{value & (1 << field.width) - 1:x}) |" for value in values]
         low += field.width
-    return Text(lines=(f"assign limits[{number}] = {moves} & ({' | '.join(ends or [_NEVER])});",))
+    # A line for each: Verilator takes no more than 40,000 words and signs on one, which a thousand classes have.
+    return Text(lines=(f"assign limits[{number}] = {moves} & (", *ends, f"  {_NEVER});"))
 
 
 def _folded(name: str, width: int) -> str:
