@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from bitsmith.mapping.builder import DataflowBuilder, builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine import engines
 from bitsmith.mapping.engine.bands import Bands, Images
-from bitsmith.mapping.engine.room import images_of
+from bitsmith.mapping.engine.room import images_of, places_of
 from bitsmith.mapping.engine.rows import Row
 from bitsmith.mapping.engine.units import Unit
 from bitsmith.mapping.engine.visits import visits_of
@@ -29,6 +29,7 @@ from tests.mapping.test_engines import FORMAT, convolved, shared
 from tests.mapping.test_partition import assert_same
 from tests.properties import shares
 from tests.properties.convolutional import inverted, preactivated, random_maps, random_network, turns
+from tests.properties.tall import tall
 
 FAST = 1e9
 """Bits in a cycle of a memory that is never waited for."""
@@ -117,19 +118,26 @@ def divided(images: Images, seed: int) -> tuple[Bands, ...]:
     return tuple(bands)
 
 
-def with_random_bands(monkeypatch: pytest.MonkeyPatch, seed: int) -> list[tuple[Bands, ...]]:
-    """Have engines of one window at once compute in any bands, and tell which."""
+def with_bands(
+    monkeypatch: pytest.MonkeyPatch, choose: Callable[[Images, int], tuple[Bands, ...] | None]
+) -> list[tuple[Bands, ...]]:
+    """Have engines of one window at once compute in bands that are chosen by the numbers of whole images, and tell which."""
     chosen = list[tuple[Bands, ...]]()
 
     def banded(builder: DataflowBuilder, units: Sequence[Unit], row: Row, *_: object) -> Row:
         if row.parts != (1, 1) or len(visits_of(units)) > 1:
             return row
-        bands = divided(images_of(builder, units), seed)
+        bands = choose(images_of(builder, units), places_of(builder, units, row.banks)[0]) or ()
         chosen.extend([bands] * bool(bands))
         return replace(row, bands=bands)
 
     monkeypatch.setattr(engines, "banded", banded)
     return chosen
+
+
+def with_random_bands(monkeypatch: pytest.MonkeyPatch, seed: int) -> list[tuple[Bands, ...]]:
+    """Have engines of one window at once compute in any bands, and tell which."""
+    return with_bands(monkeypatch, lambda images, _: divided(images, seed))
 
 
 MAKERS = (random_network, random_maps, inverted, preactivated)
@@ -147,6 +155,29 @@ def test_any_bands_compute_the_same(share: int, monkeypatch: pytest.MonkeyPatch)
             found += len(chosen)
         if seed % 2 and found:
             return
+    assert found > 0
+
+
+def tall_in_bands(monkeypatch: pytest.MonkeyPatch, seed: int) -> tuple[Program, Directives, list[tuple[Bands, ...]]]:
+    """A network over a tall image, and bands that it is computed in: any, or those of least work in some of the memory."""
+    program, parts = tall(seed), range(2 + seed // 2 % 3, 10)
+
+    def choose(images: Images, whole: int) -> tuple[Bands, ...] | None:
+        if seed % 2 == 0:
+            return divided(images, seed)
+        return next(filter(None, (images.within(whole * part // 10, 0.5) for part in parts)), None)
+
+    directives = replace(shared(program, 10_000), weights_rate=(FAST, 16.0, 3.0)[seed % 3])
+    return program, directives, with_bands(monkeypatch, choose)
+
+
+@shares(60, fast=1)
+def test_bands_of_tall_images_compute_the_same(share: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = 0
+    for seed in range(6 * share, 6 * share + 6):
+        program, directives, chosen = tall_in_bands(monkeypatch, seed)
+        assert_same(program, directives, seed)
+        found += len(chosen)
     assert found > 0
 
 

@@ -18,7 +18,7 @@ from bitsmith.mapping.engine import engines
 from bitsmith.mapping.multipliers import lane_multipliers
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
-from tests.mapping.test_bands import MAKERS, limited, pyramid, with_random_bands
+from tests.mapping.test_bands import MAKERS, limited, pyramid, tall_in_bands, with_random_bands
 from tests.mapping.test_engines import FORMAT, depthwise, perceptron, residual, shared
 from tests.mapping.test_fetched_weights import at_once, copied
 from tests.properties import few
@@ -57,6 +57,15 @@ def test_bands_of_rows(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     partition(drop_dead(program, keep_probes=False), directives)
     if chosen:
         assert_streams(program, directives, tmp_path, seed, frames=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k in {1, 4} else ()) for k in range(40)])
+def test_bands_of_tall_images(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, directives, chosen = tall_in_bands(monkeypatch, seed)
+    partition(drop_dead(program, keep_probes=False), directives)
+    if chosen:
+        assert_streams(program, directives, tmp_path, seed, frames=3)
 
 
 @few("blocks", [36, 50, 30], fast=0, judged=True)
