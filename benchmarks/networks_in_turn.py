@@ -1,10 +1,14 @@
 """Large networks whose layers take turns on rows of multipliers, with weights from memory: the plan for a few parts.
 
-``networks_in_turn.py [NAME[:PART,PART...]...]``. Weights are random, the same each time, of the magnitudes of trained ones (He);
-normalizations have the statistics that smooth images show, as after training. Each network is converted at 8 bits, once, in a
-process of its own. Printed are the fastest circuit of those tried that fits, of layers in turn or side by side, its cycles and
-frames in a second, or what the part lacks, and the layer that takes most of it; the error of the outputs beside the framework's
-(rms, of their spread); processor time of the plan, with the conversion, and memory.
+``networks_in_turn.py [--simulate] [NAME[:PART,PART...]...]``. Weights are random, the same each time, of the magnitudes of
+trained ones (He); normalizations have the statistics that smooth images show, as after training. Each network is converted at 8
+bits, once, in a process of its own. Printed are the fastest circuit of those tried that fits, of layers in turn or side by side,
+its cycles and frames in a second, or what the part lacks, and the layer that takes most of it; the error of the outputs beside
+the framework's (rms, of their spread); processor time of the plan, with the conversion, and memory.
+
+With ``--simulate``, Verilator then runs the circuit with layers in turn, for minutes: frames of two images without stalls, the
+same with random stalls of the memory and both sides, and around a reset. Printed are how many numbers are not the emulator's, and
+the cycles of a frame, counted and planned.
 """
 
 from __future__ import annotations
@@ -20,15 +24,19 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import keras
 import large_networks
 import numpy as np
+from tests.flows.runs import execute
 
 import bitsmith
+from bitsmith.building.design import circuit
 from bitsmith.config.weight_memory import read_weight_memory
+from bitsmith.emulate import Emulator
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import first_step, proposal
 from bitsmith.estimate.needs import fits, missing
@@ -39,6 +47,7 @@ from bitsmith.model.estimates import Estimate
 from bitsmith.model.model import Model
 from bitsmith.model.points import size_of
 from bitsmith.passes.program import drop_dead
+from bitsmith.rtl.writer import Title
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +141,8 @@ def samples(shape: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng(0).normal(0, 1, (large_networks.IMAGES, *shape)).astype(np.float32)
 
 
-def planned(name: str, boards: Sequence[str]) -> None:
-    """Print the rows of a network."""
+def planned(name: str, boards: Sequence[str], simulate: bool) -> None:
+    """Print the rows of a network, and what simulations of its circuits find."""
     warnings.simplefilter("ignore")
     keras.utils.set_random_seed(0)
     case = NETWORKS[name]
@@ -159,41 +168,66 @@ def planned(name: str, boards: Sequence[str]) -> None:
     errors = ", ".join(f"{error:.1%}" for error in errors_of(made.predict(x), model(x)))
     print(f"{name}: {converting:.0f} s to convert, rms error of outputs {errors}", flush=True)
     for each in boards:
-        print(f"{name} on {each}: {row(made, BOARDS[each], converting)}", flush=True)
+        begun, memory = time.process_time(), read_weight_memory(BOARDS[each].memory, "the table of boards")
+        target = replace(
+            made.target, part=BOARDS[each].part, clock_period_ns=BOARDS[each].clock_ns, weight_memory=memory
+        )
+        model = Model(made.network, made.program, target)
+        told, size = in_turn(model)
+        print(f"{name} on {each}: {row(told, size, begun - converting)}", flush=True)
+        if simulate:
+            print(f"{name} on {each}: {simulated(model, told.directives, x[:2])}", flush=True)
 
 
-def row(made: Model, board: Board, converting: float) -> str:
-    """The plan of a network for a board: what it takes, and the seconds that it took, beside those of ``converting``.
-
-    Of the ways to take turns it is the first that fits, as all slower ones do; if none does, the slowest.
-    """
-    begun, memory = time.process_time(), read_weight_memory(board.memory, "the table of boards")
-    target = replace(made.target, part=board.part, clock_period_ns=board.clock_ns, weight_memory=memory)
-    part = target.known_part
-    ways, fitting = ways_of(Model(made.network, made.program, target)), partial(fits, part=part)
+def in_turn(model: Model) -> tuple[Estimate, Size]:
+    """The first of the ways to take turns that fits, as all slower ones do; if none does, the slowest."""
+    target, part = model.target, model.target.known_part
+    ways, fitting = ways_of(model), partial(fits, part=part)
 
     @cache
     def sized(way: int) -> tuple[Estimate, Size]:
         directives = ways(way)[0]
-        return Estimate(made.program, directives, target), size_of(made.program, directives, target, fitting)
+        return Estimate(model.program, directives, target), size_of(model.program, directives, target, fitting)
 
     def has_room(way: int) -> bool:
         return fitting(sized(way)[1])
 
     way = slowest = len(SLOWER) - 1
-    if fitting(size_of(made.program, ways(slowest)[0], target, lambda _: False)):
+    if fitting(size_of(model.program, ways(slowest)[0], target, lambda _: False)):
         fastest = first_step(0, slowest, lambda way: ways(way)[1] <= 2 * part.die.dsps)
         way = fastest if has_room(fastest) else first_step(min(fastest + 1, slowest), slowest, has_room)
-    told, size = sized(way)
-    beside = side_by_side(told)
+    return sized(way)
+
+
+def row(told: Estimate, size: Size, begun: float) -> str:
+    """What layers in turn take, or layers side by side if these are faster, and the seconds of the plan, which had ``begun``."""
+    part = told.target.known_part
+    fitting, beside = partial(fits, part=part), side_by_side(told)
     turns = f", {', '.join(f'{engine.multipliers} multipliers {engine.busy:.1%} busy' for engine in told.fetched)}"
     if beside is not None and (beside.interval < size.interval or not fitting(size)):
         size, turns = beside, ""
     missed = f"does not fit: {missing(size, part) or 'no room for routing'}"
     answer = f"fits {'in turn' if turns else 'side by side'}" if fitting(size) else missed
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    seconds = f"{converting + time.process_time() - begun:.0f} s, {megabytes:,} MB"
-    return f"{answer}; {large_networks.figures(size, size.interval, board.clock_ns)}{turns}; {seconds}"
+    seconds = f"{time.process_time() - begun:.0f} s, {megabytes:,} MB"
+    return f"{answer}; {large_networks.figures(size, size.interval, told.target.clock_period_ns)}{turns}; {seconds}"
+
+
+def simulated(model: Model, directives: Directives, x: np.ndarray) -> str:
+    """What a simulation of the circuit with frames of ``x`` finds."""
+    target, program = model.target, drop_dead(model.program, keep_probes=False)
+    family = target.known_part.family
+    made = circuit(program, directives, family.delays, target.budget_ns(family), "net", Title("", ""))
+    raws = [model.emulator.quantize(0, x)[0]]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in made.sources.items():
+            (Path(folder) / name).write_text(text)
+        found = execute(made.simulation([Path(name) for name in made.sources], raws), Path(folder))
+    wanted = Emulator(program).run_raw(raws)
+    wrong = sum(np.count_nonzero(one != other) for one, other in zip(found.outputs, wanted, strict=True))
+    cycles = ((found.latency, found.interval), made.cycles)
+    counted, expected = (f"{latency:,} and {interval:,}" for latency, interval in cycles)
+    return f"{wrong} numbers differ; latency and cycles of a frame: {counted} counted, {expected} planned"
 
 
 def ways_of(model: Model) -> Callable[[int], tuple[Directives, int]]:
@@ -237,13 +271,14 @@ def errors_of(found: object, wanted: object) -> list[float]:
 
 def main() -> None:
     """Print the rows."""
-    names = sys.argv[1:] or [*NETWORKS]
+    options = [option for option in sys.argv[1:] if option == "--simulate"]
+    names = [name for name in sys.argv[1:] if name not in options] or [*NETWORKS]
     if len(names) == 1:
         name, _, boards = names[0].partition(":")
-        planned(name, boards.split(",") if boards else [*BOARDS])
+        planned(name, boards.split(",") if boards else [*BOARDS], bool(options))
         return
     for name in names:
-        subprocess.run([sys.executable, __file__, name], check=False)
+        subprocess.run([sys.executable, __file__, *options, name], check=False)
 
 
 if __name__ == "__main__":
