@@ -52,13 +52,16 @@ def _layer(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
 
 
 def _residual(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
-    """Layers that keep the shape, and what they are of."""
-    y = x
+    """Layers that keep the shape, and what they are of, or a layer of it."""
+    y, z = x, x
     for _ in range(rng.randint(1, 3)):
         with builder.layer(f"inner{y.index}"):
             y = _rounded(builder, rng, rng.choice([_full, _apart, _pooled])(builder, rng, y, kept=True))
+    if rng.random() < 0.5:
+        with builder.layer(f"beside{y.index}"):
+            z = _rounded(builder, rng, rng.choice([_full, _apart, _pooled])(builder, rng, x, kept=True))
     with builder.layer(f"sum{x.index}"):
-        return _rounded(builder, rng, builder.add(x, y))
+        return _rounded(builder, rng, builder.add(z, y))
 
 
 def _function(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
