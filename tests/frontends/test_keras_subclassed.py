@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import bitsmith
-from bitsmith.errors import ConfigError, UnsupportedError
+from bitsmith.errors import ConfigError, FidelityWarning, UnsupportedError
 from bitsmith.frontends.keras.known import KNOWN
 from bitsmith.frontends.keras.read import read_keras
 
@@ -144,17 +144,50 @@ def test_is_what_keras_computes(name: str, tmp_path: Path) -> None:
 def test_classes_are_as_they_were(tmp_path: Path) -> None:
     before = Block.__call__, Plain.__call__
     bitsmith.convert(functional(), tmp_path, calibration=X)
-    bitsmith.convert(Plain(), tmp_path, input_shape=3, calibration=X)
+    called = Plain()
+    called(X)
+    bitsmith.convert(called, tmp_path, calibration=X)
     assert (Block.__call__, Plain.__call__) == before
     assert "__call__" not in vars(Block)
 
 
-def test_a_model_that_was_never_called_needs_a_shape(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"'Plain' that has not been called(.|\n)*input_shape"):
-        bitsmith.convert(Plain(), tmp_path)
+def test_a_model_that_was_never_called_gets_no_random_weights(tmp_path: Path) -> None:
     model = Plain()
+    with pytest.raises(ConfigError, match=r"'Plain' that has not been called(.|\n)*input_shape"):
+        bitsmith.convert(model, tmp_path)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"not built: dense\w* \(Dense\), dense\w* \(Dense\)(.|\n)*call it once"):
+            bitsmith.convert(model, tmp_path, input_shape=3, calibration=X)
+    model.first.build((None, 3))
+    model.second.build((None, 6))
     converted = bitsmith.convert(model, tmp_path, input_shape=3, calibration=X)
     np.testing.assert_allclose(converted.predict(X), np.asarray(model(X)), atol=4e-3)
+
+
+class Counting(Plain):
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.second(self.first(x)) * 2 if x.shape[0] == 1 else self.second(self.first(x))
+
+
+class Scaled(Plain):
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.second(self.first(x)) * (x.shape[0] or 1)
+
+
+class Trying(Plain):
+    def call(self, x: Any, training: bool = False) -> Any:
+        try:
+            return self.second(self.first(x if keras.ops.sum(x) > 0 else -x))
+        except TypeError:
+            return self.second(self.first(x))
+
+
+@pytest.mark.parametrize("kind", [Counting, Scaled, Trying])
+def test_a_choice_that_tracing_cannot_see_is_told_by_the_users_own_model(kind: type[Plain]) -> None:
+    model = kind()
+    model(X)
+    with pytest.warns(FidelityWarning, match="not read as Keras computes it"):
+        bitsmith.convert(model, calibration=X)
 
 
 def test_a_call_that_branches_on_values_is_told(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tests.logged import logged
 from tests.properties import judged
 from torch import Tensor, nn
 from torch.ao import quantization as ao
+from torch.ao.quantization import quantize_fx
 from torch.nn import functional
 
 from bitsmith.compiler import compile_network
@@ -232,6 +233,20 @@ def test_modules_with_packed_weights_say_what_to_give_instead() -> None:
     module = nn.Sequential(nn.Linear(5, 3), nn.ReLU()).eval()
     packed = torch.ao.quantization.quantize_dynamic(module, {nn.Linear})
     assert re.search(r"torch\.ao\.quantization(.|\n)*the float module", refusal(packed, (5,)))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("converted", [quantize_fx.convert_fx, quantize_fx.convert_to_reference_fx])
+@pytest.mark.parametrize(("layer", "shape"), [(nn.Linear(5, 3), (5,)), (nn.Conv2d(2, 3, 2), (2, 4, 4))])
+def test_graphs_that_torch_quantized_itself_say_what_to_give_instead(
+    converted: Callable[..., nn.Module], layer: nn.Module, shape: Shape
+) -> None:
+    example = torch.randn(4, *shape)
+    watched = quantize_fx.prepare_fx(
+        nn.Sequential(layer, nn.ReLU()).eval(), ao.get_default_qconfig_mapping(), (example,)
+    )
+    watched(example)
+    assert re.search(r"torch\.ao\.quantization(.|\n)*prepare_pt2e and convert_pt2e", refusal(converted(watched), shape))
 
 
 @pytest.mark.filterwarnings("ignore")

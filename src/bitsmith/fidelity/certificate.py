@@ -18,7 +18,15 @@ from bitsmith.errors.remedies import given, remedy
 from bitsmith.fidelity.bounds import Bound, bounds
 from bitsmith.fidelity.causes import Problem
 from bitsmith.fidelity.deviation import deviation, spans
-from bitsmith.fidelity.framework import Check, FrameworkRun, NotComparedError, framework_run, layer_results
+from bitsmith.fidelity.framework import (
+    Check,
+    FrameworkRun,
+    NotComparedError,
+    aligned,
+    framework_run,
+    layer_results,
+    share_by_others,
+)
 from bitsmith.fidelity.judgement import Verdict, judge
 from bitsmith.fidelity.measure import Circuit, measure
 from bitsmith.fidelity.samples import samples
@@ -58,6 +66,13 @@ _NAMED = 6
 
 _SHOWN = 200
 """Characters of why nothing was compared."""
+
+_CHANGED = 0.1
+"""Share of results that rounding may change where a framework gets one sample alone."""
+
+_TOGETHER = (
+    "a circuit takes one sample after the other; have the model compute the same for each, whatever comes with it"
+)
 
 _REPORT = "this is a defect of bitsmith: please report it with the model"
 
@@ -323,7 +338,7 @@ def _agreement(
             return Agreement()
         if len(run.outputs) != len(wanted):
             raise NotComparedError(f"it returns {len(run.outputs)} outputs instead of {len(wanted)}")
-        outputs = [_aligned(x, y) for x, y in zip(wanted, run.outputs, strict=True)]
+        outputs = [aligned(x, y) for x, y in zip(wanted, run.outputs, strict=True)]
     except NotComparedError as error:
         if insist:
             raise ConfigError(
@@ -333,16 +348,14 @@ def _agreement(
             ) from error
         return Agreement(reason=str(error), unjudged=bool(layers))
     agreement = _compared(model, network, inputs, wanted, outputs, run)
+    if (share := share_by_others(model, network, inputs, outputs, layers)) > _CHANGED:
+        said = (
+            f"{run.framework} computes other results for one sample alone than beside others: {percent(share)} of them"
+        )
+        return replace(agreement, problem=Problem(network.outputs[0], said, _TOGETHER))
     if agreement.problem is None or not layers:
         return agreement
     return replace(agreement, problem=replace(agreement.problem, remedy=_OWN))
-
-
-def _aligned(wanted: Floats, output: Floats) -> Floats:
-    """``output``, with axes of size 1 as ``wanted`` has them."""
-    if [n for n in output.shape if n > 1] != [n for n in wanted.shape if n > 1]:
-        raise NotComparedError(f"it returns the shape {output.shape} instead of {wanted.shape}")
-    return output.reshape(wanted.shape)
 
 
 def _compared(

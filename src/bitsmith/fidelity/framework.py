@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
+from bitsmith.fidelity.deviation import spans
 from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.frameworks import AnyModel, framework_of
 from bitsmith.frontends.outputs import FrameworkRun, ModelRun, NotComparedError, Numbers
@@ -17,10 +19,16 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 
-__all__ = ["Check", "FrameworkRun", "NotComparedError", "framework_run", "layer_results"]
+__all__ = ["Check", "FrameworkRun", "NotComparedError", "aligned", "framework_run", "layer_results", "share_by_others"]
 
 Check: TypeAlias = "bool | Literal['auto']"
 """Choices for the comparison with the framework: always, never, or where that costs little."""
+
+_ALONE = 4
+"""Samples that a framework also gets alone."""
+
+_OTHER = 0.01
+"""Share of an output's range that makes another result, in whatever precision the framework computes."""
 
 
 def framework_run(
@@ -43,6 +51,37 @@ def framework_run(
         raise
     except Exception as error:  # whatever a framework raises for a model that it cannot run
         raise NotComparedError(f"{type(error).__name__}: {error}".splitlines()[0]) from error
+
+
+def share_by_others(
+    model: AnyModel, network: Network, inputs: Sequence[Floats], outputs: Sequence[Floats], layers: Layers | None
+) -> float:
+    """The share of the framework's results that depend on how many samples there are; 0 if no sample is alone."""
+    if network.stateful:
+        return 0.0
+    sizes = [spans(x).whole.largest for x in outputs]
+    changed: list[npt.NDArray[np.bool_]] = []
+    for k in range(min(_ALONE, len(inputs[0]))):
+        try:
+            run = framework_run(model, network, [x[k : k + 1] for x in inputs], layers, insist=True)
+            alone = [aligned(x[k : k + 1], y) for x, y in zip(outputs, run.outputs if run else (), strict=True)]
+        except (NotComparedError, ValueError):
+            return 0.0
+        changed += (
+            np.abs(x[k] - y[0]).ravel() > _OTHER * size for x, y, size in zip(outputs, alone, sizes, strict=True)
+        )
+    return float(np.concatenate(changed).mean())
+
+
+def aligned(wanted: Floats, output: Floats) -> Floats:
+    """``output``, with axes of size 1 as ``wanted`` has them.
+
+    Raises:
+        NotComparedError: another shape.
+    """
+    if [n for n in output.shape if n > 1] != [n for n in wanted.shape if n > 1]:
+        raise NotComparedError(f"it returns the shape {output.shape} instead of {wanted.shape}")
+    return output.reshape(wanted.shape)
 
 
 def layer_results(model: AnyModel, network: Network, inputs: Sequence[Floats]) -> Mapping[str, Floats]:

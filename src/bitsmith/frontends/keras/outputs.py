@@ -62,22 +62,28 @@ def keras_outputs(asked: ModelRun) -> FrameworkRun | None:
         NotComparedError: they are not to be had.
     """
     if is_live(asked.model):
-        return _live_outputs(
-            functional(asked.model, ReadOptions(layers=asked.layers)), asked.inputs, whole=not asked.layers
-        )
-    return _live_outputs(_loaded(Path(str(asked.model))), asked.inputs) if asked.insist else None
+        traced = functional(asked.model, ReadOptions(layers=asked.layers))
+        return _live_outputs(traced, asked.model, asked.inputs, whole=not asked.layers)
+    if not asked.insist:
+        return None
+    loaded = _loaded(Path(str(asked.model)))
+    return _live_outputs(loaded, loaded, asked.inputs)
 
 
-def _live_outputs(live: LiveModel, inputs: Sequence[Numbers], *, whole: bool = True) -> FrameworkRun:
-    """The outputs of a model, compiled as a ``whole`` where that is faster and possible."""
+def _live_outputs(live: LiveModel, users: LiveModel, inputs: Sequence[Numbers], *, whole: bool = True) -> FrameworkRun:
+    """The outputs of the ``users`` model, which is ``live`` as functional; compiled as a ``whole`` where that is faster."""
     model, keras, states = cast("_Runnable", live), package_of(type(live)), _states(live)
+    places = {id(tensor): k for k, tensor in enumerate(model.inputs)}
+    structure = getattr(
+        model, "input", model.inputs if len(model.inputs) > 1 else model.inputs[0]
+    )  # none of Sequential's
     many = len(list(model._flatten_layers())) >= _MANY and not states
     whole = whole and many and keras is not None and keras.backend.backend() == "jax"
     typed = [x.astype(_type_name(tensor.dtype)) for x, tensor in zip(inputs, model.inputs, strict=True)]
 
     def run(batch: Sequence[Numbers]) -> object:
-        x = batch if len(batch) > 1 else batch[0]
-        return model.predict(x, len(batch[0]), verbose=0) if whole else model(x, training=False)
+        x, own = _in_structure(structure, lambda tensor: batch[places[id(tensor)]]), cast("_Runnable", users)
+        return own.predict(x, len(batch[0]), verbose=0) if whole else own(x, training=False)
 
     size = model.inputs[0].shape[0]
     if states:
@@ -86,6 +92,15 @@ def _live_outputs(live: LiveModel, inputs: Sequence[Numbers], *, whole: bool = T
         outputs = in_parts(run, typed, size) if isinstance(size, int) else flat(run(typed))
     half = any(str(getattr(layer, "compute_dtype", "")) in HALVES for layer in live.layers)
     return FrameworkRun("Keras", outputs, half, accelerated=not _on_cpu(live))
+
+
+def _in_structure(structure: object, value: Callable[[object], object]) -> object:
+    """Values in place of the tensors of a structure of inputs."""
+    if isinstance(structure, Mapping):
+        return {key: _in_structure(each, value) for key, each in structure.items()}
+    if isinstance(structure, list | tuple):
+        return [_in_structure(each, value) for each in structure]
+    return value(structure)
 
 
 def _states(live: LiveModel) -> list[_Variable]:

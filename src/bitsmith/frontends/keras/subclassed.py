@@ -15,10 +15,10 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from bitsmith.errors import ConfigError, UnsupportedError
+from bitsmith.errors import ConfigError, UnsupportedError, nearest
 from bitsmith.frontends.framework import NO_OPTIONS, ReadOptions
 from bitsmith.frontends.input_shapes import sample_shapes
-from bitsmith.frontends.keras.live import MODEL_CLASSES, PACKAGES, WITH_KERAS, LiveModel
+from bitsmith.frontends.keras.live import MODEL_CLASSES, PACKAGES, WITH_KERAS, LiveLayer, LiveModel
 
 
 class _Called(Protocol):
@@ -38,7 +38,7 @@ def functional(model: LiveModel, options: ReadOptions = NO_OPTIONS) -> LiveModel
         options: shapes; and ``layers``, classes and their names of which calls are left as they are.
 
     Raises:
-        ConfigError: nothing says what the shapes of the inputs are.
+        ConfigError: nothing says what the shapes of the inputs are, or layers are not built.
         UnsupportedError: ``call`` does not run on symbolic inputs.
     """
     kind, package, kept = type(model), package_of(type(model)), options.layers or ()
@@ -54,7 +54,8 @@ def functional(model: LiveModel, options: ReadOptions = NO_OPTIONS) -> LiveModel
     else:
         inputs = _own_inputs(model)
         inputs = _inputs(package, model, options, where) if inputs is None else inputs
-        _evaluated(cast("_Called", model), inputs, where)  # builds the layers, and lets later calls know the shapes
+        _check_built(model, package, where)
+        _evaluated(cast("_Called", model), inputs, where)  # lets later calls know the shapes
         own, plain = _traceable(model, kept), _without_functions(model, package, kept)
     with _inlined(own, plain):
         try:
@@ -64,6 +65,20 @@ def functional(model: LiveModel, options: ReadOptions = NO_OPTIONS) -> LiveModel
                 raise
             return model  # whose layers are refused by name
     return cast("LiveModel", package.Model(inputs, outputs, name=name))
+
+
+def _check_built(model: LiveModel, package: ModuleType, where: str) -> None:
+    """Refuse layers that get their weights in the first call: nobody has trained or loaded these."""
+    plain = (package.layers.Layer.build, package.Model.build)
+    layers: list[LiveLayer] = list(getattr(model, "_flatten_layers", tuple)())
+    unbuilt = [x for x in layers if not getattr(x, "built", True) and getattr(type(x), "build", None) not in plain]
+    if unbuilt:
+        raise ConfigError(
+            f"layers that are not built: {nearest((), (f'{x.name} ({type(x).__name__})' for x in unbuilt))}",
+            where=where,
+            accepted="a model that has been called",
+            remedy="call it once, model(x[:1]), and train it or load its weights, which are random ones at first",
+        )
 
 
 def package_of(kind: type) -> ModuleType | None:

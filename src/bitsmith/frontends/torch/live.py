@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.errors import ConfigError, UnsupportedError
+from bitsmith.errors import ConfigError, UnsupportedError, nearest
 from bitsmith.frontends.input_shapes import Example, InputShapes, sample_shapes
 from bitsmith.frontends.keras.live import LiveModel
+from bitsmith.frontends.torch.choices import BY_SAMPLES, check_choices
 from bitsmith.frontends.torch.hooks import hooked
 from bitsmith.frontends.torch.lengths import PACKED, refusing_lengths
 from bitsmith.layers.layer import Floats, Shape
@@ -84,13 +85,14 @@ def exported(
     with inputs, for the time of an export.
 
     Raises:
-        ConfigError: neither examples nor shapes.
+        ConfigError: neither examples nor shapes, or layers without weights.
         UnsupportedError: a module that neither exports nor can be traced.
     """
     import torch
 
     from bitsmith.frontends.torch.brevitas import shown_quantizers
 
+    _check_initialized(module)
     error: Exception | None = None
     with evaluating(module), _quiet():
         for inputs, axes in _inputs(module, examples, shapes):
@@ -121,14 +123,35 @@ def exported(
     )
 
 
+def _check_initialized(module: torch.nn.Module) -> None:
+    """Refuse lazy layers that have seen no sample, whose weights would be random ones."""
+    from torch.nn.parameter import is_lazy
+
+    held = (
+        (path, part, (*part._parameters.values(), *part._buffers.values())) for path, part in module.named_modules()
+    )
+    lazy = [
+        f"{path or 'the module'} ({type(part).__name__})" for path, part, values in held if any(map(is_lazy, values))
+    ]
+    if lazy:
+        raise ConfigError(
+            f"layers without weights: {nearest((), lazy)}",
+            where=type(module).__name__,
+            accepted="a module whose weights are there",
+            remedy="call it once with a sample, and train it or load its weights",
+        )
+
+
 def _reason(text: str) -> tuple[str, str]:
     """The reason that an error of an export gives, without torch's hints to its own developers; and the remedy if it is known."""
     call = _CALL.search(text)
     line = f" ({Path(call[1]).name}, line {call[2]}: {call[3]})" if call else ""
-    if "PackedParams" in text or "aten.dequantize" in text:
+    if any(name in text for name in ("PackedParams", "aten.dequantize", "aten.quantize_per", "quantized nyi")):
         return _FOR_PROCESSORS
     if PACKED[0] in text:
         return PACKED
+    if BY_SAMPLES[0] in text:
+        return text, BY_SAMPLES[1]
     if "data-dependent" in text:
         return f"a choice or a size that depends on the data{line}", _CHOICES
     if "cache_utils" in text:
@@ -248,7 +271,7 @@ def _export(
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         try:
-            program = torch.export.export(module, tuple(inputs), dynamic_shapes=axes)
+            program = check_choices(lambda: torch.export.export(module, tuple(inputs), dynamic_shapes=axes))
         except UnsupportedOperatorException:  # of open sizes
             if any(samples):
                 raise

@@ -1,0 +1,118 @@
+"""Choices that a module's code makes by the number of samples, of which one export sees one side.
+
+torch exports a module for any number of samples, and runs its code once. There the number is a symbol, so that Python asks a
+symbol for a truth value wherever the code chooses. Each line that does is taken the other way in an export of its own.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import dis
+import linecache
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from bitsmith.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    import torch
+
+BY_SAMPLES = (
+    "a choice by the number of samples",
+    "leave the side that the circuit is to have, for any number of samples: a circuit takes one after the other",
+)
+"""Reason and remedy of a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a file."""
+
+    file: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{Path(self.file).name}, line {self.number}: {linecache.getline(self.file, self.number).strip()}"
+
+
+@dataclass(slots=True)
+class Choices:
+    """The lines outside of torch that choose by a symbol; those at ``inverted`` go the other way."""
+
+    inverted: Line | None = None
+    lines: dict[Line, None] = field(default_factory=dict)
+
+    def taken(self, line: Line, *, truth: bool) -> bool:
+        """Return the side that the code goes on with."""
+        self.lines[line] = None
+        return truth is not (line == self.inverted)
+
+
+@contextlib.contextmanager
+def watching(choices: Choices) -> Iterator[None]:
+    """Tell ``choices`` of each symbol that Python asks for a truth value; ``len`` of a tensor is its symbol, too."""
+    import torch
+
+    asked, length = torch.SymBool.__bool__, builtins.len
+
+    def truth(symbol: torch.SymBool) -> bool:
+        result, caller = bool(asked(symbol)), sys._getframe(1)
+        if _is_of_torch(caller):
+            return result
+        return choices.taken(Line(caller.f_code.co_filename, caller.f_lineno), truth=result)
+
+    def size(sized: object) -> object:
+        return sized.shape[0] if isinstance(sized, torch.Tensor) and sized.ndim else length(sized)  # type: ignore[arg-type]
+
+    torch.SymBool.__bool__, builtins.len = truth, size  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        torch.SymBool.__bool__, builtins.len = asked, length
+
+
+def check_choices(export: Callable[[], torch.export.ExportedProgram]) -> torch.export.ExportedProgram:
+    """The result of ``export``, if no choice by the number of samples changes it.
+
+    Choices between a program and an error of the module's own are checks, which change nothing.
+
+    Raises:
+        UnsupportedError: the other side of a choice is another program.
+    """
+    choices = Choices()
+    with watching(choices):
+        program = export()
+    for line in choices.lines:
+        try:
+            with watching(Choices(line)):
+                same = _text(export()) == _text(program)
+        except Exception as error:  # of the module's code, or of torch
+            same = _is_raised(error)
+        if not same:
+            raise UnsupportedError(f"{BY_SAMPLES[0]} ({line})")
+    return program
+
+
+def _text(program: torch.export.ExportedProgram) -> str:
+    return str(program.graph_module.code) + str(program.constants)
+
+
+def _is_raised(error: BaseException) -> bool:
+    """Return True if ``error`` comes from a ``raise`` or an ``assert`` outside of torch."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or _is_of_torch(trace.tb_frame):
+        return False
+    return trace.tb_frame.f_code.co_code[trace.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+
+
+def _is_of_torch(frame: FrameType) -> bool:
+    import torch
+
+    return frame.f_code.co_filename.startswith(str(Path(torch.__file__).parent))

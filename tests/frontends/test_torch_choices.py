@@ -1,0 +1,140 @@
+"""Python code that chooses: by the number of samples, by settings, by data. What an export sees is one side."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+import torch
+
+import bitsmith
+from bitsmith.errors import ConfigError, FidelityWarning, UnsupportedError
+
+Forward = Callable[["Chosen", torch.Tensor], torch.Tensor]
+
+
+class Chosen(torch.nn.Module):
+    def __init__(self, forward: Forward) -> None:
+        super().__init__()
+        self.fc, self.own = torch.nn.Linear(4, 3), forward
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.own(self, x)
+
+
+def single(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    if x.shape[0] == 1:
+        return self.fc(x) * 2
+    return self.fc(x)
+
+
+def length(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    return self.fc(x) * 2 if len(x) > 1000 else self.fc(x)
+
+
+def even(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    return self.fc(x) * 2 if x.size(0) % 2 == 0 else self.fc(x)
+
+
+def of_one_size(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    if x.shape[0] == 64:
+        return self.fc(x).view(64, 3, 1).flatten(1) * 2
+    return self.fc(x)
+
+
+@pytest.mark.parametrize("forward", [single, length, even, of_one_size])
+def test_a_choice_by_the_number_of_samples_is_refused_with_its_line(forward: Forward) -> None:
+    line = r"a choice by the number of samples \(test_torch_choices\.py, line \d+: (if|return) "
+    with pytest.raises(UnsupportedError, match=line):
+        bitsmith.convert(Chosen(forward), input_shape=(4,))
+
+
+def checked(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    assert x.shape[0] > 0
+    if x.shape[0] > 4096:
+        raise ValueError("too many")
+    return self.fc(x)
+
+
+def alike(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    return self.fc(x.reshape(x.shape if x.shape[0] > 1 else (len(x), 4)))
+
+
+def by_size(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    return self.fc(x) * 2 if x.shape[1] == 4 and x.ndim == 2 else self.fc(x)
+
+
+def by_mode(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    return self.fc(x) * 2 if self.training else self.fc(x)
+
+
+def by_length(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    return self.fc(x).view(len(x), -1)
+
+
+@pytest.mark.parametrize("forward", [checked, alike, by_size, by_mode, by_length])
+def test_other_choices_are_not(forward: Forward) -> None:
+    module, x = Chosen(forward), torch.randn(9, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = bitsmith.convert(module, input_shape=(4,))
+    assert module.training
+    wanted = module.eval()(x).detach().numpy()
+    np.testing.assert_allclose(model.predict(x.numpy()), wanted, atol=5e-3)
+    assert len([1, 2]) == 2 and len(x) == 9  # Python's own
+
+
+def by_integer(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    return self.fc(x) * 2 if int(x.shape[0]) == 1 else self.fc(x)
+
+
+def rounds(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    y = self.fc(x)
+    for _ in range(x.shape[0]):
+        y = y + 1
+    return y
+
+
+def while_exported(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    return self.fc(x) * 2 if torch.compiler.is_exporting() else self.fc(x)
+
+
+@pytest.mark.parametrize(
+    ("forward", "told"),
+    [
+        (by_integer, "PyTorch computes other results for one sample alone than beside others"),
+        (rounds, "PyTorch computes other results for one sample alone than beside others"),
+        (while_exported, "its float meaning differs from what PyTorch computes"),
+    ],
+)
+def test_what_an_export_cannot_see_is_told_by_comparison(forward: Forward, told: str) -> None:
+    with pytest.warns(FidelityWarning, match=told):
+        bitsmith.convert(Chosen(forward), input_shape=(4,))
+
+
+def by_data(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    return self.fc(x) * 2 if x.sum() > 0 else self.fc(x)
+
+
+def test_a_choice_by_data_is_refused_with_its_line() -> None:
+    with pytest.raises(UnsupportedError, match=r"depends on the data \(test_torch_choices\.py, line \d+: return self"):
+        bitsmith.convert(Chosen(by_data), input_shape=(4,))
+
+
+@pytest.mark.parametrize(
+    ("layers", "named"),
+    [
+        ([torch.nn.LazyLinear(3)], r"0 \(LazyLinear\)"),
+        ([torch.nn.Linear(4, 4), torch.nn.LazyBatchNorm1d()], r"1 \(LazyBatchNorm1d\)"),
+    ],
+)
+def test_lazy_layers_get_no_random_weights(layers: Sequence[torch.nn.Module], named: str) -> None:
+    module = torch.nn.Sequential(*layers)
+    with pytest.raises(ConfigError, match=rf"layers without weights: {named}(.|\n)*call it once with a sample"):
+        bitsmith.convert(module, input_shape=(4,))
+    module(torch.randn(5, 4))
+    x = torch.randn(9, 4)
+    wanted = module.eval()(x).detach().numpy()
+    np.testing.assert_allclose(bitsmith.convert(module, input_shape=(4,)).predict(x.numpy()), wanted, atol=2e-2)
