@@ -6,12 +6,11 @@ symbol for a truth value wherever the code chooses. Each line that does is taken
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import dis
 import linecache
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -42,9 +41,14 @@ class Line:
 
 @dataclass(slots=True)
 class Choices:
-    """The lines outside of torch that choose by a symbol; those at ``inverted`` go the other way."""
+    """The lines outside of torch that choose by a symbol; those at ``inverted`` go the other way.
+
+    Lengths of tensors are integers, of which nothing is seen, or ``symbolic``.
+    """
 
     inverted: Line | None = None
+    symbolic: bool = False
+    has_lengths: bool = False
     lines: dict[Line, None] = field(default_factory=dict)
 
     def taken(self, line: Line, *, truth: bool) -> bool:
@@ -54,11 +58,11 @@ class Choices:
 
 
 @contextlib.contextmanager
-def watching(choices: Choices) -> Iterator[None]:
-    """Tell ``choices`` of each symbol that Python asks for a truth value; ``len`` of a tensor is its symbol, too."""
+def watching(module: torch.nn.Module, choices: Choices) -> Iterator[None]:
+    """Tell ``choices`` of each symbol that Python asks for a truth value, and of lengths in the files of the module's parts."""
     import torch
 
-    asked, length = torch.SymBool.__bool__, builtins.len
+    asked = torch.SymBool.__bool__
 
     def truth(symbol: torch.SymBool) -> bool:
         result, caller = bool(asked(symbol)), sys._getframe(1)
@@ -66,17 +70,30 @@ def watching(choices: Choices) -> Iterator[None]:
             return result
         return choices.taken(Line(caller.f_code.co_filename, caller.f_lineno), truth=result)
 
-    def size(sized: object) -> object:
-        return sized.shape[0] if isinstance(sized, torch.Tensor) and sized.ndim else length(sized)  # type: ignore[arg-type]
+    def size(sized: Sized) -> object:
+        is_tensor = isinstance(sized, torch.Tensor) and sized.ndim > 0
+        choices.has_lengths |= is_tensor
+        return sized.shape[0] if isinstance(sized, torch.Tensor) and is_tensor and choices.symbolic else len(sized)
 
-    torch.SymBool.__bool__, builtins.len = truth, size  # type: ignore[assignment]
+    forwards = (getattr(type(part), "forward", None) for part in module.modules())
+    files = {id(names): names for names in (getattr(forward, "__globals__", {}) for forward in forwards)}
+    own = [
+        names for names in files.values() if "len" not in names and not names.get("__name__", "").startswith("torch.")
+    ]
+    torch.SymBool.__bool__ = truth
+    for names in own:
+        names["len"] = size
     try:
         yield
     finally:
-        torch.SymBool.__bool__, builtins.len = asked, length
+        torch.SymBool.__bool__ = asked
+        for names in own:
+            del names["len"]
 
 
-def check_choices(export: Callable[[], torch.export.ExportedProgram]) -> torch.export.ExportedProgram:
+def check_choices(
+    module: torch.nn.Module, export: Callable[[], torch.export.ExportedProgram]
+) -> torch.export.ExportedProgram:
     """The result of ``export``, if no choice by the number of samples changes it.
 
     Choices between a program and an error of the module's own are checks, which change nothing.
@@ -85,13 +102,17 @@ def check_choices(export: Callable[[], torch.export.ExportedProgram]) -> torch.e
         UnsupportedError: the other side of a choice is another program.
     """
     choices = Choices()
-    with watching(choices):
-        program = export()
+    with watching(module, choices):
+        program = seen = export()
+    if choices.has_lengths:
+        open_lengths = Choices(symbolic=True)
+        with contextlib.suppress(Exception), watching(module, open_lengths):  # of the module's code, or of torch
+            seen, choices = export(), open_lengths
     for line in choices.lines:
         try:
-            with watching(Choices(line)):
-                same = _text(export()) == _text(program)
-        except Exception as error:  # of the module's code, or of torch
+            with watching(module, Choices(line, symbolic=True)):
+                same = _text(export()) == _text(seen)
+        except Exception as error:  # as above
             same = _is_raised(error)
         if not same:
             raise UnsupportedError(f"{BY_SAMPLES[0]} ({line})")

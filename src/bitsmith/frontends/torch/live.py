@@ -271,7 +271,7 @@ def _export(
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         try:
-            program = check_choices(lambda: torch.export.export(module, tuple(inputs), dynamic_shapes=axes))
+            program = check_choices(module, lambda: torch.export.export(module, tuple(inputs), dynamic_shapes=axes))
         except UnsupportedOperatorException:  # of open sizes
             if any(samples):
                 raise
