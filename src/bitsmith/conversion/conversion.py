@@ -26,6 +26,7 @@ from bitsmith.emulate.batches import float_batches, shapes_of
 from bitsmith.emulate.samples import Samples, arrays_of, without_labels
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, InputDataError, UnsupportedError
 from bitsmith.fidelity.certificate import certify
+from bitsmith.fidelity.words import rounded_codes
 from bitsmith.frontends.framework import Framework, ReadOptions
 from bitsmith.frontends.frameworks import AnyModel, framework_of, frameworks
 from bitsmith.frontends.input_shapes import InputShapes
@@ -273,7 +274,7 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
         fidelity = certify(network, final.network, final.program, batches, model, wanted.get("check", "auto"), layers)
         if choice is None or choice.bits is None or not fidelity.problems:
             break
-    message = "; ".join(filter(None, [rangeless, fidelity.message]))
+    message = "; ".join(filter(None, [rangeless, rounded_codes(network, final.network), fidelity.message]))
     if message and project.strict:
         raise FidelityError(message, where=network.name)
     if message:

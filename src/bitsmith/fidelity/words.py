@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from bitsmith.errors.remedies import given, remedy
 from bitsmith.fidelity.samples import between_steps
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
+from bitsmith.layers.settings import MOST_BITS, Bits
 from bitsmith.layers.settled import of_codes, rounded_before
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.words import Operand
@@ -45,6 +47,25 @@ def limits(network: Network, compiled: Network, calibration: Sequence[Floats] | 
         yield f"numbers of input {named(between)} between the circuit's steps may have other codes"
     if rounded := rounded_before(compiled, outputs):
         yield f"codes may be the next ones behind {named(rounded)}, where auto rounds"
+
+
+def rounded_codes(network: Network, compiled: Network) -> str:
+    """Return what is said of codes that follow from what ``auto`` rounds by a budget that nobody chose; or nothing.
+
+    ``compiled`` is what ``network`` became.
+    """
+    codes = of_codes(network)
+    rounded = map(compiled.node, rounded_before(compiled, [name for name in network.outputs if name in codes]))
+    own = [node.name for node in rounded if node.settings.bits == Bits() and not node.settings.precision]
+    if not own:
+        return ""
+    found = f"auto rounds {named(own)} before quantizers, so that some codes may be the ones next to the model's"
+    return str(
+        remedy(
+            f"{found}. Quantize float weights and results of functions there, too; or round less: ",
+            given(bits=MOST_BITS),
+        )
+    )
 
 
 def named(names: Sequence[str]) -> str:
