@@ -17,6 +17,7 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Bits
 from bitsmith.layers.settled import is_quantized, settled
 from bitsmith.layers.text import to_text as network_text
+from bitsmith.passes.network.advance_quantizers import advance_quantizers
 from bitsmith.passes.network.calibration import calibrate
 from bitsmith.passes.network.channels import refine_channels
 from bitsmith.passes.network.few_digits import Known, few_digits
@@ -81,7 +82,7 @@ def compile_network(
     network = dumped("network", stated_scales(quantized_inputs(network, calibration)), network_text)
     network = truth_tables(fold_masks(fold_padding(network), calibration), calibration)
     notes = (*network.notes, *_budgets(network))
-    network = weighted_sums(move_scales(split_rectifiers(tabulate(network))))
+    network = weighted_sums(move_scales(split_rectifiers(tabulate(advance_quantizers(network)))))
     notes = (*notes, *_floats(network))
     network = layout(network)
     folded = fold_batchnorm(network)

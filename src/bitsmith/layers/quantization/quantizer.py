@@ -141,6 +141,11 @@ class Quantizer:
             object.__setattr__(self, name, frozen(compact(array)))
 
     @property
+    def is_plain(self) -> bool:
+        """True if it is the same for all elements."""
+        return all(part.size == 1 for part in (self.scale, self.step, self.offset, self.lo, self.hi))
+
+    @property
     def bounds(self) -> tuple[Rationals, Rationals]:
         """The least and the greatest value."""
         return self.lo * self.step, self.hi * self.step

@@ -68,7 +68,7 @@ def tabulate(network: Network) -> Network:
 
 def _apart(node: NetworkNode, function: NetworkNode, quantizer: Quantizer, taken: set[str]) -> list[NetworkNode]:
     """One of several quantizers of a ``function``, with codes of its own if these are known."""
-    stairs = _climbed(function, quantizer) if _is_plain(quantizer) else None
+    stairs = _climbed(function, quantizer) if quantizer.is_plain else None
     if stairs is None:
         return [node]
     codes = replace(_as_codes(function, stairs, quantizer), name=free_name(f"{node.name}_codes", taken), inner=True)
@@ -100,13 +100,13 @@ def _grid_before(network: Network, node: NetworkNode) -> Quantizer | None:
     if not isinstance(source.layer, Quantize | Input) or source.settings.precision:
         return None
     found = source.layer.quantizer
-    return found if found is not None and _is_plain(found) and found.hi.item() - found.lo.item() < MOST_CODES else None
+    return found if found is not None and found.is_plain and found.hi.item() - found.lo.item() < MOST_CODES else None
 
 
 def _grid_after(network: Network, node: NetworkNode) -> Quantizer | None:
     """The quantizer that all readers of ``node`` are, perhaps after its elements moved."""
     first, *others = _quantizers_after(network, node) or [None]
-    if first is None or not _is_plain(first):
+    if first is None or not first.is_plain:
         return None
     return first if all(other is not None and other.is_same(first) for other in others) else None
 
@@ -121,13 +121,6 @@ def _quantizers_after(network: Network, node: NetworkNode) -> list[Quantizer | N
         else:
             quantizers.append(layer.quantizer if isinstance(layer, Quantize) else None)
     return quantizers
-
-
-def _is_plain(quantizer: Quantizer) -> bool:
-    """Return True if it is the same for all elements."""
-    return all(
-        part.size == 1 for part in (quantizer.scale, quantizer.step, quantizer.offset, quantizer.lo, quantizer.hi)
-    )
 
 
 def _tabulated(node: NetworkNode, codes: str, before: Quantizer, after: Quantizer) -> list[NetworkNode]:
