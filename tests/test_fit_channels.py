@@ -1,4 +1,4 @@
-"""Fits of networks that are much wider than they need to be: neurons go, and what is promised of the circuit holds."""
+"""Fits of networks that are much wider than they need to be: channels go, and what is promised of the circuit holds."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def _fitted(framework: str, hidden: np.ndarray[Any, Any], tries: int = 8) -> Fit
 
 
 def _redundant() -> Any:
-    """Weights of 32 neurons, each eight of them nearly alike."""
+    """Weights of 32 channels, each eight of them nearly alike."""
     few = np.repeat(RNG.normal(size=(8, 4)), 8, axis=1) * RNG.uniform(0.5, 1.5, (1, 32))
     return (few + 0.002 * RNG.normal(size=(8, 32))).astype(np.float32)
 
 
 @pytest.mark.parametrize("framework", ["torch", "keras"])
-def test_neurons_go_where_others_make_up_for_them(framework: str) -> None:
+def test_channels_go_where_others_make_up_for_them(framework: str) -> None:
     hidden = _redundant()
     found = _fitted(framework, hidden)
     common = found.configuration["Model"]
