@@ -377,39 +377,23 @@ def test_a_metric_that_labels_do_not_have_is_rejected(model: Path, data: tuple[F
             bitsmith.fit(model, data, Goal(metric=lambda outputs, classes, value=value: value))
 
 
-@pytest.mark.parametrize(
-    ("goal", "said"),
-    [
-        ({"lutt": 5}, "did you mean 'lut'"),
-        ({"metric": "acuracy"}, "did you mean 'accuracy'"),
-        ({"minimize": "luts"}, "did you mean 'lut'"),
-        ({"lut": -1}, "an integer from 0 on"),
-        ({"interval": 0}, "an integer from 1 on"),
-        ({"loss": "5%"}, "a number from 0 on"),
-        ({"loss": float("nan")}, "a number from 0 on"),
-        ({"loss": 0.1, "limit": 0.9}, "one of the two"),
-    ],
-)
-def test_goals_without_meaning_are_rejected(goal: dict[str, object], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        Goal.of(goal)
-
-
-def test_names_that_goals_lack_are_rejected_as_python_does() -> None:
-    with pytest.raises(TypeError, match="unexpected keyword argument 'lutt'; did you mean 'lut'"):
-        Goal(lutt=5)  # type: ignore[call-arg]
-
-
-def test_bounds_in_time_are_cycles_of_the_clock() -> None:
-    goal = Goal(latency_ns=100, latency=30, frames_per_second=1e6, lut=7, fmax=50)
-    assert goal.limits(10.0, 1) == {"lut": 7, "latency": 10, "interval": 100, "clock_ps": 20_000}
-    assert Goal(latency=3, latency_ns=100).limits(10.0, 1) == {"latency": 3}
+def test_look_up_tables_decide_between_circuits_of_the_same_interval(model: Path, data: tuple[Floats, Labels]) -> None:
+    fast = bitsmith.fit(model, data, Goal(minimize="interval", part=PART), tries=1).best()
+    small = bitsmith.fit(model, data, Goal(part=PART), tries=1).best()
+    assert (fast.size.interval, fast.size.lut) == (small.size.interval, small.size.lut) and small.size.interval == 1
 
 
 def test_arguments_without_meaning_are_rejected(model: Path, data: tuple[Floats, Labels]) -> None:
     for arguments, said in (
         ({"held_out": 1.5}, "from 0.1 to 0.9"),
-        ({"tries": 0}, "1 or more"),
+        ({"held_out": "half"}, "from 0.1 to 0.9"),
+        ({"tries": 0}, "an integer from 1"),
+        ({"tries": "5"}, "an integer from 1"),
+        ({"seed": -1}, "an integer from 0"),
+        ({"seed": None}, "an integer from 0"),
+        ({"resume": 5}, "the path of a file"),
+        ({"goal": {"loss": 1}}, "a share below 1"),
+        ({"goal": {"limit": 94}}, "a share up to 1"),
         ({"bits": 8}, "to be found"),
         ({"part": "LFE5U-85F", "goal": {"part": PART}}, "keep one of the two"),
     ):

@@ -226,7 +226,7 @@ def mapping(content: object, where: str, problems: Problems) -> dict[str, object
     return texts
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """``value`` as Python's own number, if it is one of numpy, which the command line does without as long as it can."""
     numpy = sys.modules.get("numpy")
     return value.item() if numpy is not None and isinstance(value, numpy.generic) else value
@@ -256,7 +256,7 @@ def boolean(value: object, where: str) -> bool:
 
 def integer(value: object, where: str, least: int, most: int, also: str = "") -> int:
     """An integer from ``least`` to ``most``; ``also`` says what else is accepted in its place."""
-    value = _plain(value)
+    value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ConfigError(shown(value), where=where, accepted=f"an integer from {least} to {most}{also}")
     return value
@@ -264,7 +264,7 @@ def integer(value: object, where: str, least: int, most: int, also: str = "") ->
 
 def number(value: object, where: str, accepted: str) -> float:
     """A finite number."""
-    value = _plain(value)
+    value = plain(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e300 or math.isnan(value):
         raise ConfigError(shown(value), where=where, accepted=accepted)
     return float(value)

@@ -16,7 +16,9 @@ import numpy.typing as npt
 from bitsmith.base.progress import Progress, tell, warn
 from bitsmith.building.job import Target
 from bitsmith.config.model import HLSConfig, loaded, read_hls_config
+from bitsmith.config.reading import integer, within
 from bitsmith.config.resolving import ConfigLike
+from bitsmith.config.values import read_path
 from bitsmith.conversion.conversion import Conversion
 from bitsmith.conversion.exploration import test_data, with_open_bits
 from bitsmith.conversion.fitted import Fitted, beyond
@@ -50,9 +52,9 @@ LEAST_SAMPLES = 10
 _FASTEST_OF = 3
 """Networks among which the least interval is sought: the smallest of those that meet the goal."""
 
-_MANY, _WATCHED, _LEAST_WATCHED = 1_000, 1 / 3, 20
-"""Samples that are fitted on from which on weights can hardly make up for errors on these alone. Of fewer, the share that tells
-of networks and that their weights do not follow from while they are searched, and the fewest that can."""
+_MOST, _MANY, _WATCHED, _LEAST_WATCHED = 1_000_000_000, 1_000, 1 / 3, 20
+"""The largest seed and number of tries. Samples that are fitted on from which on weights can hardly make up for errors on these
+alone. Of fewer, the share that tells of networks and that weights do not follow from in the search, and the fewest that can."""
 
 _SHOWN = 12
 """Most networks of the front whose circuits are shown."""
@@ -128,7 +130,7 @@ def fit(
     conversion = Conversion.of(model, None, config, arguments, {})
     tree = loaded(config)
     with working("fitting", progress):
-        search = Search(held_out, seed, tries, None if resume is None else Path(resume))
+        search = Search(held_out, seed, tries, None if resume is None else read_path(resume, "resume"))
         found = fitted(conversion, data, Goal.of(goal), search, tree if isinstance(tree, Mapping) else {})
     if found.too_few:
         warn(found.too_few, FewSamplesWarning)
@@ -146,10 +148,9 @@ class Search:
 
     def check(self) -> None:
         """Raise a ConfigError for values without meaning."""
-        if not 0.1 <= self.held_out <= 0.9:
-            raise ConfigError(f"{self.held_out:g}", where="held_out", accepted="a share from 0.1 to 0.9")
-        if self.tries < 1:
-            raise ConfigError(f"{self.tries}", where="tries", accepted="1 or more")
+        within(self.held_out, "held_out", 0.1, 0.9, "a share from 0.1 to 0.9")
+        integer(self.tries, "tries", 1, _MOST)
+        integer(self.seed, "seed", 0, _MOST)
 
 
 def fitted(
@@ -269,7 +270,7 @@ def _parts(network: Network, data: Samples, goal: Goal, search: Search) -> tuple
     """The data that are fitted on, and those that are held out, as yardsticks.
 
     Raises:
-        InputDataError: data from which nothing follows.
+        InputDataError, ConfigError: data from which nothing follows; a loss or a limit that their scores never reach.
     """
     inputs, labels = test_data(network, data)
     count = len(inputs[0])
@@ -289,6 +290,7 @@ def _parts(network: Network, data: Samples, goal: Goal, search: Search) -> tuple
             raise InputDataError("labels that are all alike", where="data", accepted=accepted)
     order = np.random.default_rng(search.seed).permutation(count)
     every = Yardstick.of(network, inputs, labels, goal.score)
+    goal.check(every)
     return every.of_samples(order[:first]), every.of_samples(order[first:])
 
 
@@ -363,16 +365,21 @@ class _Judge:
         as often as one that is asked alone, however many there are: a fixed sequence of tests.
         """
         able = [trial for trial in self.descent.trials if trial.excess <= 0]
-        least = math.inf
+        least: Trial | None = None
         for trial in _least_likely_to_lose_first(able):
-            if not self.descent.limits and trial.cost > _CHEAPER * least:
+            if least is not None and not self.descent.limits and not self._saves(trial, least):
                 continue
-            least = min(least, trial.cost)
+            least = trial if least is None else min(least, trial, key=lambda each: each.cost)
             _, seen, most = self._held(trial)
             if most > 0:
                 return
             if seen <= 0:
                 yield trial
+
+    def _saves(self, trial: Trial, least: Trial) -> bool:
+        """Return True if a network costs noticeably less, or as much and takes noticeably fewer look-up tables."""
+        fewer = self.descent.goal.minimize != "lut" and trial.luts <= _CHEAPER * least.luts
+        return trial.cost <= _CHEAPER * least.cost or (trial.cost < least.cost and fewer)
 
     def _held(self, trial: Trial) -> tuple[tuple[float, ...], float, float]:
         """Scores of the held-out samples, and by how much these, and the worst to be expected of others, miss the goal."""

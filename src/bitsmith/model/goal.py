@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from bitsmith.config.reading import Problems, did_you_mean, listed, shown
+from bitsmith.config.reading import Problems, did_you_mean, listed, plain, shown
+from bitsmith.config.values import read_part
 from bitsmith.devices.family import Part
 from bitsmith.errors import ConfigError
 from bitsmith.estimate.figures import Size
@@ -103,10 +104,14 @@ class Goal:
             named(self.metric, "metric", tuple(METRICS))
         named(self.minimize, "minimize", get_args(Minimized))
         for name, least, kinds in _NUMBERS:
-            value = getattr(self, name)
+            value = plain(getattr(self, name))
+            object.__setattr__(self, name, value)
             if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or not least <= value):
                 accepted = f"{'an integer' if kinds is int else 'a number'} from {least:g} on"
-                problems.add(shown(value), where=f"goal {name}", accepted=accepted)
+                remedy = "give latency beside the goal for that of a build" if name == "latency" else ""
+                problems.add(shown(value), where=f"goal {name}", accepted=accepted, remedy=remedy)
+        if self.part is not None:
+            problems.attempt(read_part, self.part, "goal part")
         if self.loss is not None and self.limit is not None:
             found = "a loss against the float model, and a limit of the metric"
             problems.add(found, where="goal", accepted="one of the two")
@@ -124,6 +129,16 @@ class Goal:
             return None
         return LOSS if self.loss is None else self.loss
 
+    def check(self, yardstick: Yardstick) -> None:
+        """Raise a ConfigError for percents in place of shares: a loss or a limit that the yardstick's scores never reach."""
+        kinds = _kinds(yardstick)
+        if Score.CUSTOM in kinds:
+            return
+        if self.loss is not None and self.loss >= 1:
+            raise ConfigError(f"{self.loss:g}", where="goal loss", accepted="a share below 1: 0.01 is one percent")
+        if self.limit is not None and self.limit > 1 and any(kind.rises for kind in kinds):
+            raise ConfigError(f"{self.limit:g}", where="goal limit", accepted="a share up to 1: 0.95 is 95 percent")
+
     def excess_of(self, yardstick: Yardstick, outputs: Sequence[Floats], *scores: Sequence[float]) -> float:
         """Return by how much the worst of some scores of ``outputs`` is worse than allowed: by all if these tell nothing."""
         return 1.0 if yardstick.tells_nothing(outputs) else max(self.excess(yardstick, each) for each in scores)
@@ -132,7 +147,7 @@ class Goal:
         """Return by how much scores are worse than the goal allows; 0 or less where they are good enough."""
         if self.limit is None:
             return yardstick.loss(scores) - (self.allowed or 0.0) - _ROUNDING
-        kinds = [measure.score for measure in yardstick.measures] or [Score.ERROR]
+        kinds = _kinds(yardstick)
         beyond = (
             self.limit - score if kind.rises else score - self.limit for kind, score in zip(kinds, scores, strict=True)
         )
@@ -160,6 +175,11 @@ class Goal:
     def wants_latency(self) -> bool:
         """Return True if latencies, which take circuits that are made, matter."""
         return self.minimize == "latency" or self.latency is not None or self.latency_ns is not None
+
+
+def _kinds(yardstick: Yardstick) -> list[Score]:
+    """The kinds of its scores; without labels the one beside the float model."""
+    return [measure.score for measure in yardstick.measures] or [Score.ERROR]
 
 
 _MANY, _OF_A_LUT = 1 << 62, 1e-6
