@@ -214,6 +214,18 @@ def test_a_bound_of_the_interval_is_used_for_reuse_factors(model: Path, data: tu
 
 @pytest.mark.slow
 @pytest.mark.ci
+def test_networks_that_need_more_cycles_than_are_wanted_are_left_out(model: Path, data: tuple[Floats, Labels]) -> None:
+    free = bitsmith.fit(model, data, Goal(loss=0.02, latency=9, part=PART), tries=1).best()
+    wanted = free.figures["latency"] - 1
+    found = bitsmith.fit(model, data, Goal(loss=0.02, part=PART), tries=1, latency=f"={wanted}")
+    assert found.chosen is None and "more lenient" in found.verdict
+    assert found.points and all(point.size.lut < free.size.lut for point in found.points)
+    with pytest.raises(CapacityError, match="cycles at least"):
+        bitsmith.fit(model, data, Goal(loss=0.02, part=PART), tries=1, latency="=1")
+
+
+@pytest.mark.slow
+@pytest.mark.ci
 def test_latencies_are_those_of_the_model(model: Path, data: tuple[Floats, Labels]) -> None:
     quick = bitsmith.fit(model, data, Goal(loss=0.05, minimize="latency"), tries=20)
     assert quick.chosen is not None and quick.chosen.figures["latency"] == quick.model.estimate().latency

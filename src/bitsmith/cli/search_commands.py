@@ -106,7 +106,8 @@ def _values(text: str) -> tuple[str, object]:
 def fit(
     options: ModelOptions,
     data: Annotated[
-        Path, typer.Option(metavar="FILE.npz", help="Inputs x and labels y, or x alone; a part of them is held out.")
+        Path,
+        typer.Option(metavar="FILE.npz", help="Inputs x and labels y, or inputs alone; a part of them is held out."),
     ],
     goal: Annotated[
         list[str] | None,
@@ -127,8 +128,9 @@ def fit(
     with command(as_json) as terminal:
         from bitsmith.base.project import Project
         from bitsmith.cli.request import Request
-        from bitsmith.conversion.fit import Search, fitted, read_data
+        from bitsmith.conversion.fit import Search, fitted
         from bitsmith.conversion.fitted import CONFIGURATION
+        from bitsmith.emulate.samples import read_data
         from bitsmith.model.goal import Goal
         from bitsmith.options.project import names_of
 

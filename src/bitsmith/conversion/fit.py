@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,7 +25,7 @@ from bitsmith.devices.delay import DEFAULT_CLOCK_UNCERTAINTY
 from bitsmith.devices.parts import FAMILIES
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.samples import Samples, arrays_of
-from bitsmith.errors import ConfigError, FewSamplesWarning, InputDataError
+from bitsmith.errors import CapacityError, ConfigError, FewSamplesWarning, InputDataError
 from bitsmith.estimate.needs import fits, limited
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.frontends.frameworks import AnyModel
@@ -108,6 +107,7 @@ def fit(
         ConfigError: the arguments are wrong, or choose the bits themselves.
         InputDataError: data that do not fit the model, or from which nothing follows: too few, all alike, or labels of one class.
         FewSamplesWarning: the samples that are held out are too few to tell a loss as small as was asked for.
+        CapacityError: no network can have exactly the latency that the conversion wants.
         UnsupportedError, RangeError: as of :func:`bitsmith.convert`.
 
     Examples:
@@ -294,20 +294,6 @@ def _parts(network: Network, data: Samples, goal: Goal, search: Search) -> tuple
     return every.of_samples(order[:first]), every.of_samples(order[first:])
 
 
-def read_data(path: Path) -> Samples:
-    """The inputs ``x`` and the labels ``y`` of an npz file; without labels the inputs.
-
-    Raises:
-        InputDataError: no such file, or one without inputs.
-    """
-    accepted = "an .npz file with x, and y for labels, as np.savez writes it"
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            return (data["x"], data["y"]) if "y" in data else data["x"]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputDataError(f"not readable ({error})", where=str(path), accepted=accepted) from error
-
-
 def _constant(values: npt.NDArray[np.generic]) -> bool:
     return bool(np.all(values == values[:1]))
 
@@ -316,13 +302,15 @@ def _constant(values: npt.NDArray[np.generic]) -> bool:
 class _Judge:
     """Choice among networks that a descent has tried, by exact sizes and ``held`` data; ``seen`` keeps their scores.
 
-    The networks are ``final`` ones: their weights follow from all samples that are fitted on.
+    The networks are ``final`` ones: their weights follow from all samples that are fitted on. Of those that need more cycles than
+    the conversion wants exactly, ``refused`` keeps what was said.
     """
 
     descent: Descent
     final: Descent
     held: Yardstick
     seen: dict[str, tuple[tuple[float, ...], float, float]] = field(default_factory=dict)
+    refused: list[CapacityError] = field(default_factory=list)
 
     def points(self) -> tuple[tuple[Point, ...], Point | None, bool]:
         """The circuits of the front, the one that meets the goal, and whether an interrupt kept others from both.
@@ -337,6 +325,8 @@ class _Judge:
             if not judged:
                 raise
         every = [point for points in judged.values() for point in points]
+        if not every and self.refused:
+            raise self.refused[0]
         goal = self.descent.goal
         chosen = min(filter(self._meets, every), key=lambda point: point.rank(goal.minimize), default=None)
         return tuple(every), chosen, interrupted
@@ -417,7 +407,11 @@ class _Judge:
         laid_out, limits = self.final.layouts(trial.configuration), self.descent.limits
         (scores, *excesses), part = self._held(trial), limited(laid_out.part, limits)
         fitting = self._fitting(trial)
-        circuits = [*laid_out.ways(part, near)] if trial.has_room else [laid_out.as_asked]
+        try:
+            circuits = [*laid_out.ways(part, near)] if trial.has_room else [laid_out.as_asked]
+        except CapacityError as error:
+            self.refused.append(error)
+            return []
         circuits += laid_out.slower(limits.get("interval", 1))
         shared = [each.size.interval for each in circuits if each is not laid_out.as_asked]
         if fast and shared:

@@ -52,6 +52,16 @@ def arrays_of(data: Samples) -> Arrays:
     return joined if len(joined) > 1 else joined[0]
 
 
+def read_data(path: Path) -> Samples:
+    """The inputs ``x`` and the labels ``y`` of an npz file; else the inputs that a file has, as :func:`arrays_of` takes them.
+
+    Raises:
+        InputDataError: no such file, or one without arrays.
+    """
+    arrays = read_arrays(path)
+    return (arrays["x"], arrays["y"]) if isinstance(arrays, Mapping) and {"x", "y"} <= {*arrays} else arrays
+
+
 def without_labels(arrays: Samples, inputs: int | None = None) -> Arrays:
     """Return the arrays of ``inputs`` of a model; labels that come after them are left out.
 
