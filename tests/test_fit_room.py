@@ -140,7 +140,7 @@ def test_of_many_networks_none_that_loses_too_much_is_accepted_in_most_draws() -
             spread = _SURE * held.spread(found[trial.key], Yardstick.expected)
             return (), seen[trial.key], seen[trial.key] + spread
 
-        judge: Any = SimpleNamespace(descent=SimpleNamespace(trials=trials, limits={}), _held=asked)
+        judge: Any = SimpleNamespace(descent=SimpleNamespace(trials=trials, limits={}, goal=Goal()), _held=asked)
         too_much.append(any(trial.key > allowed for trial in _Judge._accepted(judge)))
         lucky.append(max(lost for lost in true if seen[lost] <= 0) > allowed)
     assert np.mean(too_much) < 0.16 and np.mean(lucky) > 0.8
@@ -153,7 +153,8 @@ def test_networks_that_lose_little_and_are_near_the_float_model_are_asked_first(
         for key, excess, distance, cost in (("near", -2, 1.0, 5), ("lucky", -3, 3.0, 4), ("far", -1, 2.5, 3))
     ]
     judge: Any = SimpleNamespace(
-        descent=SimpleNamespace(trials=trials, limits={}), _held=lambda trial: ((), 0.0, float(trial.key == "far"))
+        descent=SimpleNamespace(trials=trials, limits={}, goal=Goal()),
+        _held=lambda trial: ((), 0.0, float(trial.key == "far")),
     )
     assert [trial.key for trial in _Judge._accepted(judge)] == ["near", "lucky"]
 

@@ -357,7 +357,7 @@ class _Judge:
         able = [trial for trial in self.descent.trials if trial.excess <= 0]
         least: Trial | None = None
         for trial in _least_likely_to_lose_first(able):
-            if least is not None and not self.descent.limits and not self._saves(trial, least):
+            if least is not None and not self.descent.limits and not _saves(trial, least, self.descent.goal.minimize):
                 continue
             least = trial if least is None else min(least, trial, key=lambda each: each.cost)
             _, seen, most = self._held(trial)
@@ -365,11 +365,6 @@ class _Judge:
                 return
             if seen <= 0:
                 yield trial
-
-    def _saves(self, trial: Trial, least: Trial) -> bool:
-        """Return True if a network costs noticeably less, or as much and takes noticeably fewer look-up tables."""
-        fewer = self.descent.goal.minimize != "lut" and trial.luts <= _CHEAPER * least.luts
-        return trial.cost <= _CHEAPER * least.cost or (trial.cost < least.cost and fewer)
 
     def _held(self, trial: Trial) -> tuple[tuple[float, ...], float, float]:
         """Scores of the held-out samples, and by how much these, and the worst to be expected of others, miss the goal."""
@@ -427,6 +422,12 @@ class _Judge:
             clock = None if goal.fmax is None else math.ceil(1e6 / least_mhz(circuit.size, laid_out.target))
             points.append(replace(point, latency=latency, clock_ps=clock))
         return points
+
+
+def _saves(trial: Trial, least: Trial, minimized: str) -> bool:
+    """Return True if a network costs noticeably less, or a little less and takes noticeably fewer look-up tables."""
+    fewer = minimized != "lut" and trial.luts <= _CHEAPER * least.luts
+    return trial.cost <= _CHEAPER * least.cost or (trial.cost < least.cost and fewer)
 
 
 def _least_likely_to_lose_first(trials: Sequence[Trial]) -> list[Trial]:
