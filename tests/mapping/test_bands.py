@@ -174,11 +174,13 @@ def tall_in_bands(monkeypatch: pytest.MonkeyPatch, seed: int) -> tuple[Program, 
 @shares(60, fast=1)
 def test_bands_of_tall_images_compute_the_same(share: int, monkeypatch: pytest.MonkeyPatch) -> None:
     found = 0
-    for seed in range(6 * share, 6 * share + 6):
+    for seed in range(30 * share, 30 * share + 30):
         program, directives, chosen = tall_in_bands(monkeypatch, seed)
         assert_same(program, directives, seed)
         found += len(chosen)
-    assert found > 0 or share > 0, "only some shares have no network with bands"
+        if seed % 6 == 5 and found:
+            return
+    assert found > 0
 
 
 def test_a_result_takes_the_words_of_what_it_is_made_of() -> None:
