@@ -23,8 +23,8 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes.program.load import ParameterKey, parameters
+from bitsmith.rtl.avalon_wrapper import AVALON_REGISTERS
 from bitsmith.rtl.beats import ANSWERS, COMMANDS, kernel_name
-from bitsmith.rtl.bus_wrappers import AVALON_REGISTERS
 from bitsmith.rtl.driver import DrivenCircuit, driver, image_file, images
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.names import Wrapper

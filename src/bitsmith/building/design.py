@@ -34,7 +34,7 @@ from bitsmith.netlist.pipelined import pipelined, stage_budget
 from bitsmith.netlist.text import stages_to_text, to_text
 from bitsmith.passes.program.load import ParameterKey, load, parameters, random_values, values_of
 from bitsmith.report.sections import FIFO
-from bitsmith.rtl import bus_wrappers, clock_wrapper, integration, library, packaging, streams
+from bitsmith.rtl import avalon_wrapper, bus_wrappers, clock_wrapper, integration, library, packaging, streams
 from bitsmith.rtl.design import TAP, LayerPart, RtlDesign
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.names import Wrapper
@@ -126,7 +126,7 @@ class Circuit(ABC):
             f"{Wrapper.AXIS.of(top)}.sv": axis,
             f"{axi_lite}.v": bus_wrappers.axi_lite(interface),
             f"{axi_lite}_ip.tcl": packaging.vivado_script(interface, packaged),
-            f"{avalon}.sv": bus_wrappers.avalon(interface),
+            f"{avalon}.sv": avalon_wrapper.avalon(interface),
             f"{Wrapper.CDC.of(top)}.sv": clock_wrapper.two_clocks(interface),
             f"{Wrapper.CDC.of(top)}.xdc": clock_wrapper.vivado_constraints(interface),
             f"{Wrapper.CDC.of(top)}.sdc": clock_wrapper.quartus_constraints(interface),

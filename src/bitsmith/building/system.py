@@ -19,7 +19,7 @@ from bitsmith.hls.dialects.dialect import IpTool
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.passes.program.load import ParameterKey
 from bitsmith.report.sections import Estimate, Files
-from bitsmith.rtl import bus_wrappers, library, packaging
+from bitsmith.rtl import avalon_wrapper, bus_wrappers, library, packaging
 from bitsmith.rtl.beats import beats, free_kernel, kernel_name, with_beats
 from bitsmith.rtl.bus_wrappers import Text
 from bitsmith.rtl.counters import counters, counters_cells, read_back_cells
@@ -162,7 +162,7 @@ def _outside(
             return name, files | {f"{name}.v": free_kernel(narrow)}, library.KERNEL_LIBRARY
         case SocFpga():
             name = Wrapper.AVALON.of(narrow.top)
-            return name, files | {f"{name}.sv": bus_wrappers.avalon(narrow, registers=True)}, library.BENCH_LIBRARY
+            return name, files | {f"{name}.sv": avalon_wrapper.avalon(narrow, registers=True)}, library.BENCH_LIBRARY
         case _:
             assert_never(board)
 

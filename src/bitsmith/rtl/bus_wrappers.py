@@ -1,4 +1,4 @@
-"""Modules around ``<top>_axis`` for a bus: AXI4-Lite registers with AXI4-Streams, and Avalon-ST ports.
+"""Modules around ``<top>_axis`` for a bus: AXI4-Lite registers with AXI4-Streams.
 
 Every function takes the interface of a circuit and returns the text of one file. The lists ``*_LIBRARY`` of
 `bitsmith.rtl.library` name the hand-written modules that it needs. A wrapper is a sum of :class:`Text`, one for each port.
@@ -231,8 +231,8 @@ def held_input(signal: str, port: StreamPort) -> Text:
 def counted_input(signal: str, port: StreamPort, counted: Text | None) -> Text:
     """The same, whose transfers are counted; ``counted`` are counters, which read where a frame begins."""
     name, wanted = prefix("s_axis", port), ("last",) if counted is None else ("first", "last")
-    framer = _framer(signal, port, "aclk", "~core_resetn", "packet_frames", wanted, "wire")
-    return held_input(signal, port) + Text(lines=(f"wire {signal}_transfer = {name}_tvalid & {name}_tready;", *framer))
+    counter = framer(signal, port, "aclk", "~core_resetn", "packet_frames", wanted, "wire")
+    return held_input(signal, port) + Text(lines=(f"wire {signal}_transfer = {name}_tvalid & {name}_tready;", *counter))
 
 
 def counted_output(signal: str, port: StreamPort) -> Text:
@@ -246,7 +246,7 @@ def counted_output(signal: str, port: StreamPort) -> Text:
             f"assign {name}_tvalid = {signal}_valid & core_resetn;",
             f"wire {signal}_transfer = {name}_tvalid & {name}_tready;",
             f"wire unused_{signal}_tlast;",
-            *_framer(signal, port, "aclk", "~core_resetn", "packet_frames", ("last", "packet_last"), "wire"),
+            *framer(signal, port, "aclk", "~core_resetn", "packet_frames", ("last", "packet_last"), "wire"),
             f"assign {name}_tlast = {signal}_packet_last;",
         ),
         connected(name, f"{signal}_valid", f"{name}_tready & core_resetn", f"{name}_tdata", f"unused_{signal}_tlast"),
@@ -315,117 +315,8 @@ AXI_LITE = (
 )
 """Direction at the slave, name and bits of the signals of AXI4-Lite."""
 
-AVALON_REGISTERS = (
-    *(("input", "address", 10), ("input", "read", 1), ("input", "write", 1), ("input", "writedata", 32)),
-    *(("input", "byteenable", 4), ("output", "readdata", 32), ("output", "waitrequest", 1)),
-)
-"""The same of an Avalon agent whose registers are words."""
 
-
-def avalon(interface: Interface, *, registers: bool = False) -> str:
-    """The module ``<top>_avalon``: an Avalon-ST sink or source with packets for each stream, ready latency 0.
-
-    A packet is a frame, a beat a token; symbols are bytes, the first in the highest bits. With ``registers`` it is made around
-    ``<top>_axil``, whose registers an Avalon agent has.
-    """
-    head = Text(
-        (
-            f"{interface.top} with Avalon-ST ports: a packet is a frame, a beat is a token, ready latency 0. Symbols are the",
-            f"bytes of the tokens of {Wrapper.AXIS.of(interface.top)}, the first in the highest bits. Frames have one size, so",
-            "the ends of packets that come in are not looked at; no beat has empty symbols.",
-        ),
-        ("input logic clk", "input logic reset"),
-        (),
-        (".aclk(clk)", ".aresetn(~reset)"),
-    )
-    sinks = (_avalon_sink(f"in{k}", port) for k, port in enumerate((*interface.inputs, *interface.load_ports)))
-    sources = (_avalon_source(f"out{k}", port) for k, port in enumerate(interface.outputs))
-    text = head + total(sinks) + total(sources)
-    if not registers:
-        return (text + of_memories(interface)).module(
-            interface, Wrapper.AVALON.of(interface.top), Wrapper.AXIS.of(interface.top)
-        )
-    return (text + _avalon_registers()).module(
-        interface, Wrapper.AVALON.of(interface.top), Wrapper.AXIL.of(interface.top)
-    )
-
-
-def _avalon_registers() -> Text:
-    """Registers as an Avalon agent: it has the host wait until AXI4-Lite has taken a word, or has one to give."""
-    wires = {name: f"axi_{name}" for way, name, _ in AXI_LITE if way == "output"}
-    pins = {
-        **wires,
-        **{f"a{side}addr": "{registers_address, 2'b00}" for side in "wr"},
-        **{f"{channel}valid": "registers_write" for channel in ("aw", "w")},
-        "wdata": "registers_writedata",
-        "wstrb": "registers_byteenable",
-        **{f"{channel}ready": "1'b1" for channel in "br"},
-        "arvalid": "registers_read & ~axi_rvalid",
-        "rdata": "registers_readdata",
-    }
-    del wires["rdata"]
-    return Text(
-        (),
-        tuple(f"{way} logic {vector(bits)}registers_{role}" for way, role, bits in AVALON_REGISTERS),
-        (
-            *(f"logic {vector(bits)}{wires[name]};" for _, name, bits in AXI_LITE if name in wires),
-            "assign registers_waitrequest = registers_write ? ~axi_awready : ~axi_rvalid;",
-        ),
-        tuple(f".s_axi_{name}({pins[name]})" for _, name, _ in AXI_LITE),
-        ("axi_wready", "axi_bresp", "axi_bvalid", "axi_arready", "axi_rresp"),
-    )
-
-
-def _avalon_sink(signal: str, port: StreamPort) -> Text:
-    name, size = prefix("in", port), token_bytes(port)
-    return Text(
-        (),
-        _avalon_ports(name, size, "input"),
-        (
-            f"logic [{8 * size - 1}:0] {signal}_bytes;",
-            f"bitsmith_symbols #(.BYTES({size})) {signal}_symbols (.word({name}_data), .swapped({signal}_bytes));",
-        ),
-        connected(prefix("s_axis", port), f"{name}_valid", f"{name}_ready", f"{signal}_bytes", f"{name}_endofpacket"),
-        (f"{name}_startofpacket", *([f"{name}_empty"] if size > 1 else [])),
-    )
-
-
-def _avalon_source(signal: str, port: StreamPort) -> Text:
-    name, size = prefix("out", port), token_bytes(port)
-    return Text(
-        (),
-        _avalon_ports(name, size, "output"),
-        (
-            f"logic [{8 * size - 1}:0] {signal}_bytes;",
-            f"logic unused_{signal}_tlast;",
-            f"logic {signal}_transfer;",
-            *([f"assign {name}_empty = '0;"] if size > 1 else []),
-            f"assign {signal}_transfer = {name}_valid & {name}_ready;",
-            f"bitsmith_symbols #(.BYTES({size})) {signal}_symbols (.word({signal}_bytes), .swapped({name}_data));",
-            *_framer(signal, port, "clk", "reset", "32'd1", ("first", "last"), "logic"),
-            f"assign {name}_startofpacket = {signal}_first;",
-            f"assign {name}_endofpacket = {signal}_last;",
-        ),
-        connected(
-            prefix("m_axis", port), f"{name}_valid", f"{name}_ready", f"{signal}_bytes", f"unused_{signal}_tlast"
-        ),
-    )
-
-
-def _avalon_ports(name: str, size: int, way: str) -> tuple[str, ...]:
-    """Ports of an Avalon-ST stream of ``size`` bytes called ``name``, of which data go ``way``."""
-    back = "output" if way == "input" else "input"
-    return (
-        f"{way} logic {name}_valid",
-        f"{back} logic {name}_ready",
-        f"{way} logic [{8 * size - 1}:0] {name}_data",
-        f"{way} logic {name}_startofpacket",
-        f"{way} logic {name}_endofpacket",
-        *([f"{way} logic {vector(empty_bits(size))}{name}_empty"] if size > 1 else []),
-    )
-
-
-def _framer(
+def framer(
     signal: str, port: StreamPort, clk: str, rst: str, packet_frames: str, wanted: Sequence[str], net: str
 ) -> tuple[str, ...]:
     """A counter of a stream's transfers (``<signal>_transfer``) with the results ``wanted``."""
@@ -438,11 +329,6 @@ def _framer(
         f"bitsmith_framer #(.TOKENS({port.tokens})) {signal}_framer (.clk({clk}), .rst({rst}), .transfer({signal}_transfer),"
         f" .packet_frames({packet_frames}), {', '.join(f'.{role}({name})' for role, name in names.items())});",
     )
-
-
-def empty_bits(size: int) -> int:
-    """Bits of the number of empty symbols of ``size``."""
-    return (size - 1).bit_length()
 
 
 def vector(bits: int) -> str:

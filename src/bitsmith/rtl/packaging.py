@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bitsmith.rtl.bus_wrappers import AVALON_REGISTERS, empty_bits
+from bitsmith.rtl.avalon_wrapper import AVALON_REGISTERS, empty_bits
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.stream_ports import StreamPort
