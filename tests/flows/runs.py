@@ -16,7 +16,7 @@ from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family, Part
 from bitsmith.devices.parts import DEFAULT_PART, family_named, resolve_part
 from bitsmith.errors import ToolFailedError
-from bitsmith.flows.cosim import Cosimulation, Simulation, StreamShape
+from bitsmith.flows.cosim import Cosimulation, LoopShape, Simulation, StreamShape
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing
 from bitsmith.flows.run import Command, Flow, inside, run
 from bitsmith.flows.tools import VERILATOR, find, require
@@ -61,10 +61,12 @@ def simulate_streams(
     least_frames: int = 4,
     *,
     loads: Sequence[tuple[StreamShape, Words]] = (),
+    loops: Sequence[LoopShape] = (),
 ) -> Simulation:
     """The answer of the circuit ``top`` to frames of tokens."""
     streams = (tuple(inputs), tuple(outputs), tuple(stimuli))
-    return execute(Cosimulation(top, tuple(sources), *streams, True, latency, least_frames, tuple(loads)), folder)
+    timing = latency, least_frames, tuple(loads)
+    return execute(Cosimulation(top, tuple(sources), *streams, True, *timing, loops=tuple(loops)), folder)
 
 
 def lint(sources: Sequence[Path], top: str, log: Path | None = None) -> None:

@@ -2,16 +2,18 @@
 //
 // usage: Vdut SPEC STIMULI RESPONSES MEASURED FRAMES PATIENCE [WEIGHTS]
 //
-// SPEC is text: the number of inputs, of outputs and of streams of weights, and whether the circuit waits, then for each stream
-// the 32-bit words of a token, the tokens of a frame (of a load, where weights are loaded), and the cycles from an input's token
-// to the next one. STIMULI and RESPONSES hold all tokens of the first stream, then those of the next; a token's bits are in
-// little-endian words, least significant first. MEASURED is a JSON object: {"latency": .., "interval": ..} or
-// {"mismatch": ".."}. PATIENCE is the number of cycles without a transfer after which the circuit is said to hang. WEIGHTS has
-// the tokens of a load of each stream of weights; they are loaded with random waits before the first run, and once more
-// while tokens are in flight, instead of the reset: a load must do as well.
+// SPEC is text: the number of inputs, of outputs, of streams of weights and of memories outside, and whether the circuit waits,
+// then for each stream (those to all memories, and then those back) the 32-bit words of a token, the tokens of a frame (of a
+// load, where weights are loaded), and the cycles from a token of an input or a memory to the next one. For each memory follow
+// its latency, the number of its spans, and the first token and the count of each. STIMULI and RESPONSES hold all tokens of the first
+// stream, then those of the next; a token's bits are in little-endian words, least significant first. MEASURED is a JSON object:
+// {"latency": .., "interval": ..} or {"mismatch": ".."}. PATIENCE is the number of cycles without a transfer after which the
+// circuit is said to hang. WEIGHTS has the tokens of a load of each stream of weights; they are loaded with random waits before
+// the first run, and once more while tokens are in flight, instead of the reset: a load must do as well.
 //
 // Ports of the top: in_valid, in_ready, out_valid, out_ready (a bit per stream), in_data, out_data (a token per stream, each
-// in whole words) and out_last; load_valid, load_ready and load_data for weights. The circuit is run three times:
+// in whole words) and out_last; load_valid, load_ready and load_data for weights; ports away_ as out_ and back_ as in_ for
+// memories. The circuit is run three times:
 //   1. nobody ever waits: latency (first token in to last token out of the first frame) and interval (cycles per frame of the
 //      slowest input or output, over the last frames: parts that are not connected have a pace each);
 //   2. both sides wait at random, with garbage on in_data meanwhile: the same tokens;
@@ -51,19 +53,115 @@ struct Stream {
 
 template <typename Port> std::uint32_t* words_of(Port& port) { return reinterpret_cast<std::uint32_t*>(&port); }
 
+// Memories outside of the circuit: each takes the tokens of a frame in order, and gives its spans of them back.
+class Memories {
+  public:
+    void read(std::ifstream& file, const std::vector<Stream>& aways, const std::vector<Stream>& backs) {
+        for (std::size_t k = 0; k < aways.size(); k++) {
+            Memory m;
+            m.away = aways[k], m.back = backs[k];
+            std::size_t spans = 0, first = 0, count = 0;
+            for (file >> m.latency >> spans; spans && file >> first >> count; spans--) {
+                while (count--) m.source.push_back(first++);
+            }
+            const bool inside = std::all_of(m.source.begin(), m.source.end(), [&](std::size_t s) { return s < m.away.tokens; });
+            if (!inside || m.source.size() != m.back.tokens) throw std::runtime_error("spans that are not of the memory");
+            m.tokens.resize(m.away.words * m.away.tokens);
+            m.written.resize(m.away.tokens);
+            m.held.resize(m.away.words);
+            memories_.push_back(m);
+        }
+    }
+
+    // Forgets all tokens, and takes and gives none.
+    void forget(Vdut& dut) {
+        dut.away_ready = dut.back_valid = 0;
+        offered_ = held_ = 0;
+        for (Memory& m : memories_) m.away.done = m.back.done = m.needed = 0, m.away.next = m.back.next = 0;
+    }
+
+    // Takes and gives tokens as soon as this can be, or, with random numbers, not before the next cycle, and at random.
+    void show(Vdut& dut, std::int64_t cycle, std::uint64_t* random) {
+        std::uint64_t ready = 0;
+        for (std::size_t k = 0; k < memories_.size(); k++) {
+            Memory& m = memories_[k];
+            const std::uint64_t bit = std::uint64_t{1} << k;
+            const bool takes = random ? next_random(*random) % 4 > 1 : cycle >= m.away.next;
+            const bool gives = random ? next_random(*random) % 3 != 0 : cycle >= m.back.next;
+            if (takes && m.away.done < m.away.tokens) ready |= bit;
+            if (gives && m.may_give(random ? cycle - 1 : cycle - m.latency)) offered_ |= bit;
+            std::uint32_t* port = words_of(dut.back_data) + m.back.offset;
+            const std::uint32_t* token = &m.tokens[m.source[m.back.done] * m.back.words];
+            for (std::size_t w = 0; w < m.back.words; w++) port[w] = offered_ & bit ? token[w] : ~token[w];
+        }
+        dut.away_ready = ready;
+        dut.back_valid = offered_;
+    }
+
+    // Whether a token was transferred.
+    bool move(Vdut& dut, std::int64_t cycle) {
+        const std::uint64_t taken = dut.away_ready & dut.away_valid, given = offered_ & dut.back_ready;
+        for (std::size_t k = 0; k < memories_.size(); k++) {
+            Memory& m = memories_[k];
+            const std::uint64_t bit = std::uint64_t{1} << k;
+            const std::uint32_t* port = words_of(dut.away_data) + m.away.offset;
+            if ((held_ & bit) && (!(dut.away_valid & bit) || std::memcmp(m.held.data(), port, 4 * m.away.words))) {
+                throw Mismatch("what goes to memory " + std::to_string(k) + " changes while it waits");
+            }
+            std::memcpy(m.held.data(), port, 4 * m.away.words);
+            if (taken & bit) {
+                std::memcpy(&m.tokens[m.away.done * m.away.words], port, 4 * m.away.words);
+                m.written[m.away.done++] = cycle;
+                const bool last = (dut.away_last & bit) != 0;
+                if (last != (m.away.done == m.away.tokens)) throw Mismatch("a wrong last flag to a memory");
+                m.away.next = cycle + m.away.gap;
+            }
+            if (given & bit) {
+                m.back.next = cycle + m.back.gap;
+                if (++m.back.done == m.back.tokens) m.away.done = m.back.done = m.needed = 0;
+            }
+        }
+        offered_ &= ~given;
+        held_ = dut.away_valid & ~taken;
+        return (taken | given) != 0;
+    }
+
+  private:
+    struct Memory {
+        Stream away, back;                // done: of this frame
+        std::int64_t latency = 0;
+        std::vector<std::size_t> source;  // the token of each read
+        std::vector<std::uint32_t> tokens, held;
+        std::vector<std::int64_t> written;  // cycles
+        std::size_t needed = 0;             // tokens, for the next read
+
+        // Whether what the next read needs was written until a cycle.
+        bool may_give(std::int64_t until) {
+            needed = back.done + 1 == back.tokens ? away.tokens : std::max(needed, source[back.done] + 1);
+            return needed <= away.done && written[needed - 1] <= until;
+        }
+    };
+    std::vector<Memory> memories_;
+    std::uint64_t offered_ = 0, held_ = 0;  // to the circuit, and from there while they wait
+};
+
 class Bench {
   public:
     // `weights`: what is loaded before, or nothing.
     Bench(const char* spec, const char* stimuli, const char* weights, std::size_t frames, std::int64_t patience)
         : waves_(context_, dut_, weights ? "reloaded_waves.vcd" : "waves.vcd"), frames_(frames), patience_(patience) {
         std::ifstream file(spec);
-        std::size_t inputs = 0, outputs = 0, loads = 0;
-        file >> inputs >> outputs >> loads >> waits_;
+        std::size_t inputs = 0, outputs = 0, loads = 0, memories = 0;
+        file >> inputs >> outputs >> loads >> memories >> waits_;
         in_.resize(inputs);
         out_.resize(outputs);
         load_.resize(loads);
         const std::size_t in_words = read(file, in_, frames_), out_words = read(file, out_, frames_);
         const std::size_t load_words = read(file, load_, 1);
+        std::vector<Stream> aways(memories), backs(memories);
+        read(file, aways, 1);
+        read(file, backs, 1);
+        memories_.read(file, aways, backs);
         if (!file) throw std::runtime_error("the description of the streams cannot be read");
         responses_.resize(out_words);
         stimuli_ = filled(in_words, stimuli);
@@ -143,6 +241,7 @@ class Bench {
         dut_.in_valid = 0;
         dut_.out_ready = 0;
         dut_.load_valid = 0;
+        memories_.forget(dut_);
         for (int k = 0; k < (waits_ ? 4 : 1); k++) clock();
         dut_.rst = 0;
         stay_quiet("a reset");
@@ -200,9 +299,10 @@ class Bench {
             }
             dut_.in_valid = offered;
             dut_.out_ready = ready;
+            memories_.show(dut_, cycle, seed ? &random : nullptr);
             dut_.clk = 0;
             settle();
-            bool moved = false;
+            bool moved = memories_.move(dut_, cycle);
             const std::uint64_t taken = offered & dut_.in_ready, given = ready & dut_.out_valid, valid = dut_.out_valid;
             for (std::size_t k = 0; k < out_.size(); k++) {
                 const std::uint32_t* port = words_of(dut_.out_data) + out_[k].offset;
@@ -328,6 +428,7 @@ class Bench {
     std::size_t frames_;
     std::int64_t patience_;
     std::vector<Stream> in_, out_, load_;
+    Memories memories_;
     std::vector<std::uint32_t> stimuli_, responses_, weights_;
     std::vector<std::int64_t> ends_;  // of outputs, their frames one after another
     std::vector<std::int64_t> begun_;  // cycles in which samples were taken, where none waits

@@ -54,6 +54,24 @@ class StreamShape:
 
 
 @dataclass(frozen=True, slots=True)
+class LoopShape:
+    """Streams of a top to a memory outside and back, each with the gap of that memory.
+
+    Args:
+        out: what is written: the tokens of a frame, for which there are places.
+        back: what is read.
+        spans: first tokens and counts of what is read, in order.
+        latency: cycles from the transfer of a token out to that of a read that needs it, at least. A read needs all tokens up to
+            its own, as those before it do; the last one needs the whole frame, and makes room for the next frame.
+    """
+
+    out: StreamShape
+    back: StreamShape
+    spans: tuple[tuple[int, int], ...]
+    latency: int
+
+
+@dataclass(frozen=True, slots=True)
 class Simulation:
     """Answer of the circuit: for each output, words of shape (frames, tokens, words), and what was measured.
 
@@ -83,6 +101,7 @@ class Cosimulation:
         loads: streams that load weights, with words of shape (transfers, words of one): all is simulated once more with them.
         folder: where to work, inside the project.
         waves: write waveforms, too.
+        loops: what goes to memories outside and comes back.
     """
 
     top: str
@@ -96,6 +115,7 @@ class Cosimulation:
     loads: tuple[tuple[StreamShape, NDArray[np.uint32]], ...] = ()
     folder: str = COSIM
     waves: bool = False
+    loops: tuple[LoopShape, ...] = ()
 
     def __post_init__(self) -> None:
         frames = len(self.stimuli[0])
@@ -121,13 +141,18 @@ class Cosimulation:
     def files(self) -> Mapping[str, str | bytes]:
         loads = tuple(shape for shape, _ in self.loads)
         weights = [words.astype("<u4", copy=False).tobytes() for _, words in self.loads]
-        streams = (*self.inputs, *self.outputs, *loads)
-        counts = f"{len(self.inputs)} {len(self.outputs)} {len(loads)} {int(self.waits)}"
+        aways, backs = (tuple(each.out for each in self.loops), tuple(each.back for each in self.loops))
+        streams = (*self.inputs, *self.outputs, *loads, *aways, *backs)
+        counts = f"{len(self.inputs)} {len(self.outputs)} {len(loads)} {len(self.loops)} {int(self.waits)}"
         spec = [counts, *(f"{stream.words} {stream.tokens} {stream.gap}" for stream in streams)]
+        for loop in self.loops:
+            spec += [f"{loop.latency} {len(loop.spans)}", *(f"{first} {count}" for first, count in loop.spans)]
         return {
             f"{self.folder}/{HARNESS.name}": HARNESS.read_text(encoding="utf-8"),
             f"{self.folder}/{SHARED.name}": SHARED.read_text(encoding="utf-8"),
-            f"{self.folder}/bench.sv": bench(self.top, self.inputs, self.outputs, loads, waits=self.waits),
+            f"{self.folder}/bench.sv": bench(
+                self.top, self.inputs, self.outputs, loads, aways, backs, waits=self.waits
+            ),
             f"{self.folder}/streams.txt": "\n".join([*spec, ""]),
             f"{self.folder}/stimuli.bin": b"".join(little_endian(words, self.frames) for words in self.stimuli),
             **({f"{self.folder}/weights.bin": b"".join(weights)} if weights else {}),
@@ -234,6 +259,8 @@ def bench(
     inputs: Sequence[StreamShape],
     outputs: Sequence[StreamShape],
     loads: Sequence[StreamShape] = (),
+    aways: Sequence[StreamShape] = (),
+    backs: Sequence[StreamShape] = (),
     *,
     waits: bool,
 ) -> str:
@@ -241,43 +268,27 @@ def bench(
 
     One that does not wait is ready in each cycle, and each result is the last one of its frame.
     """
-    in_bits, out_bits, load_bits = (
-        32 * max(sum(stream.words for stream in streams), 2) for streams in (inputs, outputs, loads)
-    )
-    connections, assigns = [".clk(clk)", ".rst(rst)"], []
-    for side, streams in (("in", inputs), ("load", loads)):
-        low = 0
+    sides = (("in", inputs, True), ("out", outputs, False), ("load", loads, True), ("away", aways, False))
+    ports, connections, assigns = ["input logic clk", "input logic rst"], [".clk(clk)", ".rst(rst)"], list[str]()
+    for side, streams, comes_in in (*sides, ("back", backs, True)):
+        there, back = ("input", "output") if comes_in else ("output", "input")
+        signals = {"valid": there, "ready": back, **({} if comes_in else {"last": there})}
+        wired = tuple(signals) if waits else ("valid",)
+        bits, low = 32 * max(sum(stream.words for stream in streams), 2), 0
+        ports += [f"{way} logic [{max(len(streams), 1) - 1}:0] {side}_{signal}" for signal, way in signals.items()]
+        ports.append(f"{there} logic [{bits - 1}:0] {side}_data")
+        spare = list[tuple[int, int]]()
         for k, stream in enumerate(streams):
-            signals = ("valid", "ready")[: 1 + waits]
-            connections += [f".{stream.name}_{signal}({side}_{signal}[{k}])" for signal in signals]
+            connections += [f".{stream.name}_{signal}({side}_{signal}[{k}])" for signal in wired]
             connections.append(f".{stream.name}_data({side}_data[{low + stream.width - 1}:{low}])")
+            spare.append((low + stream.width, low + 32 * stream.words))
             low += 32 * stream.words
-    if not loads:
-        assigns.append("  assign load_ready = '0;")
-    if not waits:
-        assigns += ["  assign in_ready = '1;", "  assign out_last = '1;"]
-    low = 0
-    for k, stream in enumerate(outputs):
-        signals = ("valid", "ready", "last")[: 3 if waits else 1]
-        connections += [f".{stream.name}_{signal}(out_{signal}[{k}])" for signal in signals]
-        connections.append(f".{stream.name}_data(out_data[{low + stream.width - 1}:{low}])")
-        end = low + 32 * stream.words
-        if end > low + stream.width:
-            assigns.append(f"  assign out_data[{end - 1}:{low + stream.width}] = '0;")
-        low = end
-    if low < out_bits:
-        assigns.append(f"  assign out_data[{out_bits - 1}:{low}] = '0;")
-    ports = [
-        "input logic clk",
-        "input logic rst",
-        *(f"{way} logic [{len(inputs) - 1}:0] in_{name}" for way, name in (("input", "valid"), ("output", "ready"))),
-        f"input logic [{in_bits - 1}:0] in_data",
-        *(f"output logic [{len(outputs) - 1}:0] out_{name}" for name in ("valid", "last")),
-        f"input logic [{len(outputs) - 1}:0] out_ready",
-        f"output logic [{out_bits - 1}:0] out_data",
-        f"input logic [{max(len(loads), 1) - 1}:0] load_valid",
-        f"output logic [{max(len(loads), 1) - 1}:0] load_ready",
-        f"input logic [{load_bits - 1}:0] load_data",
-    ]
+        spare.append((low, bits))
+        if not comes_in:
+            assigns += [f"  assign {side}_data[{end - 1}:{start}] = '0;" for start, end in spare if end > start]
+        constant = [
+            signal for signal, way in signals.items() if way == "output" and (not streams or signal not in wired)
+        ]
+        assigns += [f"  assign {side}_{signal} = '{int(bool(streams))};" for signal in constant]
     text = ["module bitsmith_bench (", ",\n".join(f"  {port}" for port in ports), ");", *assigns]
     return "\n".join([*text, f"  {top} dut ({', '.join(connections)});", "endmodule", ""])

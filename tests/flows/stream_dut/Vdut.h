@@ -19,6 +19,8 @@ class Vdut {
     std::uint8_t load_valid = 0, load_ready = 0;
     std::array<std::uint32_t, 3> in_data{}, out_data{};
     std::array<std::uint32_t, 2> load_data{};
+    std::uint8_t away_valid = 0, away_ready = 0, away_last = 0, back_valid = 0, back_ready = 0;
+    std::array<std::uint32_t, 2> away_data{}, back_data{};
 
     explicit Vdut(VerilatedContext*) {}
     void final() {}
