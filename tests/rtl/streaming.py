@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from bitsmith.building.design import Words, given_words, other_values
+from bitsmith.building.design import Words, given_words, loop_shape, other_values
+from bitsmith.dataflow.processes import Network
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.flows.cosim import Simulation, StreamShape
@@ -44,21 +45,31 @@ def written(design: StreamDesign, folder: Path) -> list[Path]:
 
 
 def assert_streams(
-    program: Program, directives: Directives, folder: Path, seed: int = 0, frames: int = 5
+    program: Program,
+    directives: Directives,
+    folder: Path,
+    seed: int = 0,
+    frames: int = 5,
+    changed: Callable[[Network], Network] = lambda network: network,
 ) -> Simulation:
-    """The circuit of ``program`` gives the emulator's results in the predicted cycles."""
-    design, simulation = simulated(program, directives, folder, seed, frames)
+    """The circuit of ``program``, of which the network is ``changed``, gives the emulator's results in the predicted cycles."""
+    design, simulation = simulated(program, directives, folder, seed, frames, changed)
     assert (simulation.latency_cycles, simulation.ii_cycles) == (design.schedule.latency, design.schedule.interval)
     return simulation
 
 
 def simulated(
-    program: Program, directives: Directives, folder: Path, seed: int = 0, frames: int = 5
+    program: Program,
+    directives: Directives,
+    folder: Path,
+    seed: int = 0,
+    frames: int = 5,
+    changed: Callable[[Network], Network] = lambda network: network,
 ) -> tuple[StreamDesign, Simulation]:
     """The circuit of ``program``, which gives the emulator's results, and what was measured."""
     program = drop_dead(program, keep_probes=False)
     design = lay_out(
-        *(partition(program, directives), ECP5.delays, 8.0, "dut", Title("test", "0"), directives.part),
+        *(changed(partition(program, directives)), ECP5.delays, 8.0, "dut", Title("test", "0"), directives.part),
         protection=directives.protection,
     )
     sources = written(alarmed(design), folder)
@@ -90,6 +101,7 @@ def simulated(
         design.schedule.latency,
         design.schedule.frames,
         loads=loads,
+        loops=list(map(loop_shape, design.interface.loops)),
     )
     assert_outputs(program, design, raws, simulation.outputs)
     if loads:

@@ -20,7 +20,7 @@ from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.writer import Title
 from tests.rtl.wrapped import made
 
-KINDS = ("pipeline", "bare", "stream", "streams", "loads", "weights")
+KINDS = ("pipeline", "bare", "stream", "streams", "loads", "weights", "outside")
 _PORT = re.compile(r"        (\S+) : (in|out) (std_logic(?:_vector\(\d+ downto 0\))?);?")
 
 
@@ -109,6 +109,7 @@ def run_bench(folder: Path, top: str) -> str:
     [
         pytest.param("loads", "net_axil", marks=pytest.mark.ci),
         pytest.param("streams", "net_avalon", marks=pytest.mark.ci),
+        pytest.param("outside", "net_axis", marks=pytest.mark.ci),
         *(
             ("pipeline", "net_axis"),
             ("bare", "net_axil"),
@@ -116,7 +117,7 @@ def run_bench(folder: Path, top: str) -> str:
             ("streams", "net_axil"),
             ("weights", "net_axil"),
         ),
-        *(("pipeline", "net_avalon"), ("loads", "net_avalon")),
+        *(("pipeline", "net_avalon"), ("loads", "net_avalon"), ("outside", "net_avalon"), ("outside", "net_axil")),
     ],
 )
 def test_cocotb_bench(tmp_path: Path, kind: str, top: str) -> None:

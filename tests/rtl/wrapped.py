@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from unittest import mock
 
 import numpy as np
 
+from bitsmith.building import design
 from bitsmith.building.design import Circuit, circuit
 from bitsmith.building.verification import selftest_frame
 from bitsmith.devices.ecp5 import ECP5
@@ -22,6 +24,7 @@ from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.partition import partition
 from bitsmith.passes.program.load import ParameterKey, parameters
 from bitsmith.rtl.avalon_wrapper import AVALON_REGISTERS
 from bitsmith.rtl.beats import ANSWERS, COMMANDS, kernel_name
@@ -29,6 +32,7 @@ from bitsmith.rtl.driver import DrivenCircuit, driver, image_file, images
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.writer import Title
+from tests.properties.outside import through_memories
 from tests.rtl.bench import compile_bench
 from tests.rtl.test_streams import convolutional
 
@@ -126,8 +130,16 @@ def narrow() -> Program:
     return builder.program([("y", builder.cast(builder.neg(x), FixedFormat(True, 5, 2, Rounding.RND, Overflow.SAT)))])
 
 
+def outside() -> Circuit:
+    """The circuit of `branches`, of which two results pass through memories outside."""
+    with mock.patch.object(design, "partition", lambda *of: through_memories(partition(*of), 2)):
+        return circuit(branches(), Directives({}, False), ECP5.delays, 8.0, "net", Title("test", DIGEST))
+
+
 def made(name: str) -> Circuit:
     """A circuit, by the kind of its interface."""
+    if name == "outside":
+        return outside()
     program, directives = {
         "pipeline": (branches(), Directives({}, True)),
         "bare": (branches(), Directives({}, True, valid=False)),

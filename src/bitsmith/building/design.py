@@ -21,7 +21,7 @@ from bitsmith.dataflow.text import to_text as network_to_text
 from bitsmith.devices.delay import DelayModel
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.turns import EngineCycles, engine_cycles
-from bitsmith.flows.cosim import COSIM, Cosimulation, Simulation, StreamShape
+from bitsmith.flows.cosim import COSIM, Cosimulation, LoopShape, Simulation, StreamShape
 from bitsmith.flows.run import Converted, Flow
 from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Output, Program
@@ -39,7 +39,7 @@ from bitsmith.rtl.design import TAP, LayerPart, RtlDesign
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.packing import Raw, pack, unpack
-from bitsmith.rtl.stream_ports import StreamPort, WeightPort
+from bitsmith.rtl.stream_ports import LoopPort, StreamPort, WeightPort
 from bitsmith.rtl.stream_top import StreamDesign
 from bitsmith.rtl.tables import ram_in_logic
 from bitsmith.rtl.valid_wrapper import with_valid
@@ -344,6 +344,7 @@ class Streaming(Circuit):
             self.design.schedule.frames,
             tuple((_shape(given.port), given_words(given, others)) for given in interface.loads),
             folder,
+            loops=tuple(map(loop_shape, interface.loops)),
         )
 
     def _cosimulated(self, simulated: Simulation) -> Cosimulated:
@@ -382,6 +383,12 @@ def given_words(given: WeightPort, values: Mapping[ParameterKey, Ints]) -> Words
 
 def _shape(port: StreamPort) -> StreamShape:
     return StreamShape(port.name, port.width, port.tokens)
+
+
+def loop_shape(loop: LoopPort) -> LoopShape:
+    """The streams of a memory outside, as fast as it is planned to be."""
+    out, back = (replace(_shape(port), gap=loop.kind.gap) for port in (loop.out, loop.back))
+    return LoopShape(out, back, loop.kind.spans, loop.kind.latency)
 
 
 def _tensor(port: StreamPort, words: Words, kind: TensorType) -> Raw:

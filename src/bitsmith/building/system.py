@@ -13,6 +13,7 @@ from bitsmith.config.values import MEMORIES, NO_MONITORS, has_ranges, is_monitor
 from bitsmith.devices.blocks import MemoryBlock
 from bitsmith.devices.board import Board, any_board
 from bitsmith.devices.system import Card, SocFpga, SystemBoard, Zynq
+from bitsmith.errors import ConfigError
 from bitsmith.flows.run import Converted
 from bitsmith.flows.system import SystemFlow
 from bitsmith.hls.dialects.dialect import IpTool
@@ -151,7 +152,16 @@ def _outside(
 
     Returns:
         Its name, files with its text and what it is made around, and the library below it.
+
+    Raises:
+        ConfigError: a circuit that needs a memory outside, which DMA engines are none of.
     """
+    if narrow.loops:
+        raise ConfigError(
+            f"a circuit that writes tokens into memory {narrow.loops[0].kind.name!r} and reads them back",
+            where="Board",
+            accepted="a board with a Zynq, and interface='axi_master'",
+        )
     inner = Wrapper.AXIL.of(narrow.top)
     files = {f"{inner}.v": bus_wrappers.axi_lite(narrow, counted)}
     match board:

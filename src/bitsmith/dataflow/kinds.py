@@ -19,6 +19,7 @@ import numpy as np
 
 from bitsmith.dataflow.engine import Engine as Engine
 from bitsmith.dataflow.logic import NO_LOGIC, Logic
+from bitsmith.dataflow.outside import Outside as Outside
 from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.replay import Replay as Replay
 from bitsmith.dataflow.replay import StoredWeights
@@ -435,6 +436,7 @@ Kind: TypeAlias = (
     | WidthConverter
     | Reorder
     | Replay
+    | Outside
     | Interleave
     | Scan
     | Feedback

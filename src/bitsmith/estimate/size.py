@@ -17,6 +17,7 @@ from bitsmith.dataflow.kinds import (
     FoldedProduct,
     Interleave,
     Map,
+    Outside,
     Reduce,
     Reorder,
     Replay,
@@ -349,7 +350,7 @@ def _count_process(
             count.ff += kind.kept * (states * process.results[0].bits + 1)
         case Scan(program) | Engine(program=program):
             count.registered(program, {}, kept)
-        case Source() | Sink():
+        case Source() | Sink() | Outside():
             pass
         case _:
             assert_never(kind)
@@ -389,7 +390,7 @@ def _control(process: Process, operand: int, block: MultiplierBlock | None) -> t
     if operand > 0:
         return 0.0, 0
     match process.kind:
-        case Map() | Scan() | Sink() | Replay() | Feedback():
+        case Map() | Scan() | Sink() | Replay() | Outside() | Feedback():
             return _HANDSHAKE_LUTS, 0  # counters are counted with the circuit, as are steps
         case WidthConverter():
             have, want = process.takes[0].bits, process.results[0].bits

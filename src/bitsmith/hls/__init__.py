@@ -6,6 +6,8 @@ a layer, runs a tool or writes a file.
 
 from dataclasses import replace
 
+from bitsmith.dataflow.kinds import Outside
+from bitsmith.errors import UnsupportedError
 from bitsmith.hls.beats import token_beats
 from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.loads import with_loads
@@ -28,13 +30,20 @@ def write_project(program: Program, directives: Directives, dialect: Dialect, ta
 
     Raises:
         RangeError: elements of one tensor that have no common format of a reasonable width.
-        UnsupportedError: a cast that wraps in a range that is not that of a number format.
+        UnsupportedError: a cast that wraps in a range that is not that of a number format, or tokens in a memory outside.
     """
     require_engines(program, directives)
     if directives.unrolled(program):
         return write(program, dialect, target)
     directives = replace(directives, tables=False)
     network = in_rounds(partition(program, directives)) or partition(program, replace(directives, feedback=False))
+    for process in network.processes:
+        if isinstance(process.kind, Outside):
+            raise UnsupportedError(
+                f"a circuit in C++ that writes tokens into memory {process.kind.name!r} and reads them back",
+                where="backend",
+                accepted="backend='rtl'",
+            )
     network = with_loads(network)
     # Weights from outside come in tiles, and so all that comes with them is in streams, unless ports of tensors are asked for.
     parallel = directives.parallel and dialect.streams.arrays and (dialect.arrays.vectors or not parameters(program))

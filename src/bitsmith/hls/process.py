@@ -66,8 +66,10 @@ class ProcessWriter(FunctionWriter[Process]):
                 return self._scan(kind)
             case kinds.Sweep():
                 return self._sweep(kind)
-            case kinds.Source() | kinds.Sink() | kinds.Feedback() | kinds.Engine() | kinds.Replay():
-                raise AssertionError("boundaries, recurrences, engines and their weights have functions of their own")
+            case kinds.Source() | kinds.Sink() | kinds.Feedback() | kinds.Engine() | kinds.Replay() | kinds.Outside():
+                raise AssertionError(
+                    "boundaries, recurrences, engines and memories have functions of their own, or none"
+                )
             case _:
                 assert_never(kind)
 

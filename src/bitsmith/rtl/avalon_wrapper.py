@@ -28,8 +28,8 @@ def avalon(interface: Interface, *, registers: bool = False) -> str:
         (),
         (".aclk(clk)", ".aresetn(~reset)"),
     )
-    sinks = (_avalon_sink(f"in{k}", port) for k, port in enumerate((*interface.inputs, *interface.load_ports)))
-    sources = (_avalon_source(f"out{k}", port) for k, port in enumerate(interface.outputs))
+    sinks = (_avalon_sink(f"in{k}", port) for k, port in enumerate(interface.sinks))
+    sources = (_avalon_source(f"out{k}", port) for k, port in enumerate(interface.sources))
     text = head + total(sinks) + total(sources)
     if not registers:
         return (text + of_memories(interface)).module(

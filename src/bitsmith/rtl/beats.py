@@ -38,6 +38,7 @@ def with_beats(interface: Interface, bus_bytes: int) -> Interface:
         weights=tuple(replace(each, port=beats(each.port)) for each in interface.weights),
         images=tuple(replace(each, port=beats(each.port)) for each in interface.images),
         loads=tuple(replace(each, port=beats(each.port)) for each in interface.loads),
+        loops=tuple(replace(each, out=beats(each.out), back=beats(each.back)) for each in interface.loops),
         taps=(),
     )
 
@@ -57,9 +58,8 @@ def beats(interface: Interface, bus_bytes: int, *, limits: bool = False, watched
         (),
         (".aclk(aclk)", ".aresetn(aresetn)"),
     )
-    pairs = zip((*interface.inputs, *interface.load_ports), (*narrow.inputs, *narrow.load_ports), strict=True)
-    sinks = (_sink(f"in{k}", *pair) for k, pair in enumerate(pairs))
-    sources = (_source(f"out{k}", *pair) for k, pair in enumerate(zip(interface.outputs, narrow.outputs, strict=True)))
+    sinks = (_sink(f"in{k}", *pair) for k, pair in enumerate(zip(interface.sinks, narrow.sinks, strict=True)))
+    sources = (_source(f"out{k}", *pair) for k, pair in enumerate(zip(interface.sources, narrow.sources, strict=True)))
     text = head + total(sinks) + total(sources) + of_memories(replace(interface, taps=()), PORTS)
     if limits:
         text += Text(ports=(f"output logic [{len(narrow.outputs) - 1}:0] limits",))

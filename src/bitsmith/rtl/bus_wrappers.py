@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 
 from bitsmith.rtl.design import DATA, TAKES
 from bitsmith.rtl.interface import Interface, contents, prefix, token_bytes
 from bitsmith.rtl.library import instance
 from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.protection import FAULT, fault_registers
-from bitsmith.rtl.stream_ports import StreamPort
+from bitsmith.rtl.stream_ports import LoopPort, StreamPort
 from bitsmith.version import version_numbers
 
 
@@ -124,11 +125,10 @@ def axi_streams(interface: Interface) -> str:
         (),
         (".clk(aclk)", ".rst(rst)"),
     )
-    sinks = (*interface.inputs, *interface.load_ports)
-    whole = Text(unused=tuple(f"{prefix('s_axis', port)}_tlast" for port in sinks))
+    whole = Text(unused=tuple(f"{prefix('s_axis', port)}_tlast" for port in interface.sinks))
     reset = Text(lines=("logic rst;", "assign rst = ~aresetn;"))
-    sources = (_axis_source(k, port) for k, port in enumerate(interface.outputs))
-    text = head + whole + total(map(_axis_sink, sinks)) + total(sources) + reset + of_memories(interface, PORTS)
+    sinks, sources = map(_axis_sink, interface.sinks), starmap(_axis_source, enumerate(interface.sources))
+    text = head + whole + total(sinks) + total(sources) + reset + of_memories(interface, PORTS)
     return text.module(interface, Wrapper.AXIS.of(interface.top), interface.top)
 
 
@@ -179,17 +179,17 @@ def axi_lite(interface: Interface, counted: Text | None = None) -> str:
 
     Vivado's block designs take plain Verilog as it is. The registers are those of ``bitsmith_control``, and ``counted``.
     """
-    sides = (("s_axis", interface.inputs), ("m_axis", interface.outputs), ("s_axis", interface.load_ports))
     about = (
         f"{interface.top} for a processor with DMA: registers on s_axi (of bitsmith_control), tokens on the AXI4-Streams",
         f"of {Wrapper.AXIS.of(interface.top)}. TLAST comes at the end of every PACKET_FRAMES frames.",
     )
     text = total(
         [
-            registers_head(about, [prefix(side, port) for side, ports in sides for port in ports]),
+            registers_head(about, interface.buses),
             *(counted_input(f"in{k}", port, counted) for k, port in enumerate(interface.inputs)),
             *(counted_output(f"out{k}", port) for k, port in enumerate(interface.outputs)),
             *(held_input(f"load{k}", port) for k, port in enumerate(interface.load_ports)),
+            *(held_loop(f"loop{k}", loop) for k, loop in enumerate(interface.loops)),
             Text(lines=("wire unused_written;",)),
             of_memories(interface, ""),
             registers(interface, {"hold": "1'b0", "written": "unused_written", "value_above": "32'd0"}, counted),
@@ -235,22 +235,32 @@ def counted_input(signal: str, port: StreamPort, counted: Text | None) -> Text:
     return held_input(signal, port) + Text(lines=(f"wire {signal}_transfer = {name}_tvalid & {name}_tready;", *counter))
 
 
-def counted_output(signal: str, port: StreamPort) -> Text:
-    """A stream of results, whose transfers are counted."""
+def held_loop(signal: str, loop: LoopPort) -> Text:
+    """Both streams of a memory outside."""
+    return held_input(signal, loop.back) + _held_output(f"{signal}_out", loop.out, f"m_axis_{loop.out.name}_tlast")
+
+
+def _held_output(signal: str, port: StreamPort, last: str) -> Text:
+    """A stream that gives nothing during a reset; the circuit's flag of its ``last`` tokens is this wire."""
     name = prefix("m_axis", port)
     return Text(
         (),
         axis_ports(name, 8 * token_bytes(port), "output", "wire"),
-        (
-            f"wire {signal}_valid;",
-            f"assign {name}_tvalid = {signal}_valid & core_resetn;",
-            f"wire {signal}_transfer = {name}_tvalid & {name}_tready;",
-            f"wire unused_{signal}_tlast;",
-            *framer(signal, port, "aclk", "~core_resetn", "packet_frames", ("last", "packet_last"), "wire"),
-            f"assign {name}_tlast = {signal}_packet_last;",
-        ),
-        connected(name, f"{signal}_valid", f"{name}_tready & core_resetn", f"{name}_tdata", f"unused_{signal}_tlast"),
+        (f"wire {signal}_valid;", f"assign {name}_tvalid = {signal}_valid & core_resetn;"),
+        connected(name, f"{signal}_valid", f"{name}_tready & core_resetn", f"{name}_tdata", last),
     )
+
+
+def counted_output(signal: str, port: StreamPort) -> Text:
+    """A stream of results, whose transfers are counted."""
+    name = prefix("m_axis", port)
+    lines = (
+        f"wire {signal}_transfer = {name}_tvalid & {name}_tready;",
+        f"wire unused_{signal}_tlast;",
+        *framer(signal, port, "aclk", "~core_resetn", "packet_frames", ("last", "packet_last"), "wire"),
+        f"assign {name}_tlast = {signal}_packet_last;",
+    )
+    return _held_output(signal, port, f"unused_{signal}_tlast") + Text(lines=lines)
 
 
 def registers(interface: Interface, above: Mapping[str, str], counted: Text | None) -> Text:

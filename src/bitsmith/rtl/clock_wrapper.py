@@ -40,8 +40,8 @@ def two_clocks(interface: Interface) -> str:
         ),
         (".aclk(core_clk)", ".aresetn(~circuit_reset_rst)"),
     )
-    sinks = (_crossing("s_axis", port) for port in (*interface.inputs, *interface.load_ports))
-    sources = (_crossing("m_axis", port) for port in interface.outputs)
+    sinks = (_crossing("s_axis", port) for port in interface.sinks)
+    sources = (_crossing("m_axis", port) for port in interface.sources)
     text = head + total(sinks) + total(sources) + of_memories(interface)
     return text.module(interface, Wrapper.CDC.of(interface.top), Wrapper.AXIS.of(interface.top))
 
@@ -109,7 +109,7 @@ def quartus_constraints(interface: Interface) -> str:
 
 def _fifos(interface: Interface) -> Iterator[str]:
     """The names of the instances of FIFOs."""
-    for port in (*interface.inputs, *interface.load_ports):
+    for port in interface.sinks:
         yield f"{prefix('s_axis', port)}_fifo"
-    for port in interface.outputs:
+    for port in interface.sources:
         yield f"{prefix('m_axis', port)}_fifo"

@@ -149,6 +149,15 @@ def bench(
         "outputs": _streams("m_axis", interface.outputs, outputs),
         "images": len(interface.images),
         "loads": [prefix("s_axis", port) for port in interface.load_ports],
+        "loops": [
+            {
+                "out": prefix("m_axis", loop.out),
+                "back": prefix("s_axis", loop.back),
+                "tokens": loop.out.tokens,
+                "spans": loop.kind.spans,
+            }
+            for loop in interface.loops
+        ],
         "cycles": cycles,
         "registers": [interface.latency, interface.interval],
     }

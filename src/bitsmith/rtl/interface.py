@@ -10,7 +10,7 @@ from itertools import groupby
 from bitsmith.devices.system import beat_bytes
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.protection import CheckedMemory
-from bitsmith.rtl.stream_ports import StreamPort, WeightImage, WeightPort
+from bitsmith.rtl.stream_ports import LoopPort, StreamPort, WeightImage, WeightPort
 from bitsmith.rtl.writer import Title
 
 
@@ -20,7 +20,8 @@ class Interface:
 
     ``weights`` come with each frame, and then constants that lie outside as ``images``: their ports are the last of the inputs.
     ``loads`` are for memories that can be loaded; with ``read_back`` there is a CRC of what each of them holds. Memories that are
-    ``checked`` have check bits. ``taps`` are layers' results that monitors watch.
+    ``checked`` have check bits. ``taps`` are layers' results that monitors watch. ``loops`` lead to memories outside and
+    back: what passes them is neither input nor output.
     """
 
     top: str
@@ -35,6 +36,7 @@ class Interface:
     read_back: bool = False
     checked: tuple[CheckedMemory, ...] = ()
     taps: tuple[StreamPort, ...] = ()
+    loops: tuple[LoopPort, ...] = ()
 
     @property
     def own_inputs(self) -> tuple[StreamPort, ...]:
@@ -45,6 +47,21 @@ class Interface:
     def load_ports(self) -> tuple[StreamPort, ...]:
         """The streams of ``loads``: a token is an element, a frame a load."""
         return tuple(each.port for each in self.loads)
+
+    @property
+    def sinks(self) -> tuple[StreamPort, ...]:
+        """All streams that come in: inputs, loads, and what comes back."""
+        return (*self.inputs, *self.load_ports, *(each.back for each in self.loops))
+
+    @property
+    def sources(self) -> tuple[StreamPort, ...]:
+        """All streams that go out: outputs, and what comes back later."""
+        return (*self.outputs, *(each.out for each in self.loops))
+
+    @property
+    def buses(self) -> tuple[str, ...]:
+        """The prefixes of all AXI4-Streams."""
+        return (*(prefix("s_axis", port) for port in self.sinks), *(prefix("m_axis", port) for port in self.sources))
 
 
 def prefix(side: str, port: StreamPort) -> str:

@@ -40,11 +40,7 @@ def vivado_script(interface: Interface, files: Sequence[str]) -> str:
         f"set_property version {'.'.join(map(str, version_numbers()[:2]))} $core",
         f"set_property supported_families {{{' '.join(f'{name} Production' for name in _FAMILIES)}}} $core",
     ]
-    streams = [
-        *(prefix("s_axis", port) for port in (*interface.inputs, *interface.load_ports)),
-        *(prefix("m_axis", port) for port in interface.outputs),
-    ]
-    lines += [f"ipx::associate_bus_interfaces -busif {bus} -clock aclk $core" for bus in ("s_axi", *streams)]
+    lines += [f"ipx::associate_bus_interfaces -busif {bus} -clock aclk $core" for bus in ("s_axi", *interface.buses)]
     lines += [
         "ipx::create_xgui_files $core",
         "ipx::update_checksums $core",
@@ -87,9 +83,9 @@ def platform_designer_script(interface: Interface, files: Sequence[str], *, regi
                 for way, role, bits in AVALON_REGISTERS
             ),
         ]
-    for port in (*interface.inputs, *interface.load_ports):
+    for port in interface.sinks:
         lines += _avalon_interface(prefix("in", port), port, "end", ("Input", "Output"))
-    for port in interface.outputs:
+    for port in interface.sources:
         lines += _avalon_interface(prefix("out", port), port, "start", ("Output", "Input"))
     return "\n".join([*lines, ""])
 

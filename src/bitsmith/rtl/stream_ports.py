@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bitsmith.dataflow.outside import Outside
 from bitsmith.dataflow.replay import StoredWeights
 from bitsmith.dataflow.tokens import LoadableWeights
 from bitsmith.ir.types import Ints, objects
@@ -46,3 +47,12 @@ class WeightImage:
     def words(self) -> Words:
         """The 32-bit words of each token."""
         return pack(self.port.fields, [objects(self.stored.raw.reshape(self.port.tokens, -1))])
+
+
+@dataclass(frozen=True, slots=True)
+class LoopPort:
+    """Two streams at the interface of what lies in a memory outside: tokens go ``out`` to it, and come ``back`` in spans."""
+
+    out: StreamPort
+    back: StreamPort
+    kind: Outside

@@ -16,6 +16,7 @@ from bitsmith.dataflow.wires import Wiring
 from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
 from bitsmith.devices.family import Part
 from bitsmith.devices.protection import Protection
+from bitsmith.errors import UnsupportedError
 from bitsmith.mapping.memories import larger_memories
 from bitsmith.mapping.slices import islands
 from bitsmith.netlist.netlist import Field
@@ -25,7 +26,7 @@ from bitsmith.rtl.library import instance
 from bitsmith.rtl.memory import address_bits, ram, rom, rom_of_bits
 from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.protection import CheckedMemory, Checks
-from bitsmith.rtl.stream_ports import StreamPort, WeightImage, WeightPort
+from bitsmith.rtl.stream_ports import LoopPort, StreamPort, WeightImage, WeightPort
 from bitsmith.rtl.tables import ram_in_logic
 from bitsmith.rtl.tokens import fields
 from bitsmith.rtl.writer import Title
@@ -117,6 +118,7 @@ class StreamTop:
         self.outputs: list[StreamPort] = []
         self.weights: list[WeightPort] = []
         self.images: list[WeightImage] = []
+        self.loops: list[LoopPort] = []
         self.memories: dict[str, Memory] = {}
         self.parts: dict[str, LayerPart] = {}
         has_memories = any(
@@ -145,7 +147,17 @@ class StreamTop:
         """Wires that hold the network in reset, while weights are loaded."""
 
     def design(self) -> StreamDesign:
-        """All sources, the top's first."""
+        """All sources, the top's first.
+
+        Raises:
+            UnsupportedError: weights that can be loaded beside a memory outside, which does not know of loads.
+        """
+        if self.loops and self._loading:
+            raise UnsupportedError(
+                f"weights that can be loaded, and tokens in memory {self.loops[0].kind.name!r} outside of the circuit",
+                where=self._loads[0].loaded.layer,
+                accepted="one of both, since what comes back would be of frames before the load",
+            )
         frames = f"latency {self.schedule.latency} cycles, a frame every {self.schedule.interval} cycles"
         if self._loading:
             self.say("", f"assign halt = rst | {' | '.join(self._loading)};")
@@ -171,6 +183,7 @@ class StreamTop:
             bool(self._loads) and self._read_back,
             tuple(self.checks.memories),
             tuple(self._taps),
+            tuple(self.loops),
         )
         return StreamDesign(
             interface,

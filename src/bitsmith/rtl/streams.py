@@ -27,12 +27,12 @@ from bitsmith.ir.types import IntArray, short
 from bitsmith.mapping.multipliers import Pairs, multipliers, own_latency
 from bitsmith.netlist.elaborate import BlockLayers
 from bitsmith.netlist.pipelined import pipelined, stage_budget
-from bitsmith.rtl.design import TAP, RtlDesign
+from bitsmith.rtl.boundaries import write_outside, write_sink, write_source
+from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.engines import write_engine, write_replay
 from bitsmith.rtl.memory import address_bits
 from bitsmith.rtl.names import identifier
 from bitsmith.rtl.process_text import ProcessText
-from bitsmith.rtl.stream_ports import WeightImage, WeightPort
 from bitsmith.rtl.stream_top import ALWAYS, NOTHING, StreamDesign, StreamTop, joined
 from bitsmith.rtl.tokens import Element, Layout, bits, fields, fields_layout, layout, uniform
 from bitsmith.rtl.writer import Title, write
@@ -88,9 +88,9 @@ def _write(process: ProcessText) -> None:
     process.declare()
     match kind:
         case kinds.Source():
-            _source(process, kind)
+            write_source(process, kind)
         case kinds.Sink():
-            _sink(process, kind)
+            write_sink(process, kind)
         case kinds.Rom():
             _rom(process, kind)
         case kinds.Map():
@@ -109,6 +109,8 @@ def _write(process: ProcessText) -> None:
             _reorder(process, kind)
         case kinds.Replay():
             write_replay(process, kind)
+        case kinds.Outside():
+            write_outside(process, kind)
         case kinds.Interleave():
             _interleave(process, kind)
         case kinds.Scan():
@@ -119,51 +121,6 @@ def _write(process: ProcessText) -> None:
             write_engine(process, kind)
         case _:
             assert_never(kind)
-
-
-def _source(process: ProcessText, kind: kinds.Source) -> None:
-    top, y, stream = process.top, process.y[0], process.process.results[0]
-    port = top.stream_port(kind.name, fields(kind.name, stream.token), stream.tokens)
-    if kind.loaded:
-        top.weights.append(WeightPort(port, kind.loaded))
-    elif kind.stored:
-        top.images.append(WeightImage(port, kind.stored))
-    else:
-        top.inputs.append(port)
-    process.say(
-        f"assign {port.name}_ready = {y.free} & ~{top.reset};",
-        f"assign {y.claim} = {port.name}_valid & {port.name}_ready;",
-        f"assign {y.put} = {y.claim};",
-        f"assign {y.data} = {port.name}_data;",
-    )
-
-
-def _sink(process: ProcessText, kind: kinds.Sink) -> None:
-    top, x, stream = process.top, process.x[0], process.process.takes[0]
-    if kind.name.startswith(TAP):
-        process.say(f"assign {x.take} = {x.valid};")
-        top.tap(kind.name.removeprefix(TAP), stream, x.valid, x.data)
-        return
-    port = top.stream_port(kind.name, fields(kind.name, stream.token), stream.tokens, is_output=True)
-    top.outputs.append(port)
-    name = port.name
-    process.say(
-        f"assign {name}_valid = {x.valid};",
-        f"assign {x.take} = {name}_valid & {name}_ready;",
-        f"assign {name}_data = {x.data};",
-    )
-    if stream.tokens == 1:
-        process.say(f"assign {name}_last = {ALWAYS};")
-        return
-    width = (stream.tokens - 1).bit_length()
-    count = process.word("count", width)
-    process.say(
-        f"assign {name}_last = {count} == {width}'d{stream.tokens - 1};",
-        "always_ff @(posedge clk) begin",
-        f"  if ({top.reset}) {count} <= '0;",
-        f"  else if ({x.take}) {count} <= {name}_last ? '0 : {count} + 1'b1;",
-        "end",
-    )
 
 
 def _rom(process: ProcessText, kind: kinds.Rom) -> None:

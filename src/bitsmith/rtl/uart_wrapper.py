@@ -22,8 +22,14 @@ def uart(interface: Interface, clk_hz: int, baud: int, stored: StoredBytes | Non
     Memories that can be loaded keep their first contents. ``stored`` is the frame of its self-test, which a ``led`` shows.
 
     Raises:
-        ConfigError: ``baud`` cannot be made from ``clk_hz``.
+        ConfigError: ``baud`` cannot be made from ``clk_hz``, or the circuit needs a memory outside.
     """
+    if interface.loops:
+        raise ConfigError(
+            f"a circuit that writes tokens into memory {interface.loops[0].kind.name!r} and reads them back",
+            where="serial port",
+            accepted="a board with a processor, whose memory it takes",
+        )
     clocks = (clk_hz + baud // 2) // baud
     nearest_hz = clocks * baud
     if clocks < _LEAST_CLOCKS_PER_BIT or 100 * abs(clk_hz - nearest_hz) > _LARGEST_BAUD_ERROR_PERCENT * nearest_hz:
