@@ -235,7 +235,7 @@ def _limited(x: Any, lo: Any, hi: Any, mode: str) -> Any:
     # From 2**1024 on (infinite here) all are multiples of the range, as is everything long before.
     x = np.where(np.isinf(x), 0.0, x) if mode == "WRAP" else np.clip(x, -(2.0**1000), 2.0**1000)
     if max(int(np.max(hi)), -int(np.min(lo))) < 1 << (_MACHINE_BITS - 1):
-        least, most, span = lo.astype(np.float64), hi.astype(np.float64), (hi - lo + 1).astype(np.float64)
+        least, most, span = (np.asarray(each, dtype=np.float64) for each in (lo, hi, hi - lo + 1))
         if mode == "WRAP":
             x = np.fmod(x, span)
             x = np.where(x < least, x + span, x)
