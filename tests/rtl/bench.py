@@ -21,7 +21,7 @@ def write_sources(folder: Path, sources: Mapping[str, str]) -> list[Path]:
 
 
 def compile_bench(
-    folder: Path, bench: str, top: str, sources: Sequence[Path], parameters: Mapping[str, int] | None = None
+    folder: Path, bench: str, top: str, sources: Sequence[Path], parameters: Mapping[str, int | str] | None = None
 ) -> None:
     """Make ``folder/bench/obj/Vdut`` of the sources and ``tests/rtl/<bench>``."""
     tools = (find(VERILATOR), find(GXX), find(MAKE))

@@ -16,6 +16,7 @@ from bitsmith.rtl.library import (
     KERNEL_LIBRARY,
     MEMORY_LIBRARY,
     RANGES_LIBRARY,
+    SPANS_LIBRARY,
     STREAM_LIBRARY,
     TERNARY_LIBRARY,
     library,
@@ -38,6 +39,7 @@ def test_every_library_file_is_read() -> None:
         FAULTS_LIBRARY,
         COUNTERS_LIBRARY,
         RANGES_LIBRARY,
+        SPANS_LIBRARY,
         KERNEL_LIBRARY,
     )
     assert set(library()).union(*parts) == {path.name for path in folder.iterdir()}

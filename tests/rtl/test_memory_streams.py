@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from bitsmith.rtl.library import MEMORY_LIBRARY, library
+from bitsmith.errors import ToolFailedError
+from bitsmith.rtl.library import MEMORY_LIBRARY, SPANS_LIBRARY, library
 from tests.properties import JUDGED
 from tests.rtl.bench import compile_bench, run_bench
 
@@ -33,3 +35,76 @@ def test_against_a_model(tmp_path: Path, module: str, parameters: dict[str, int]
     for seed in range(3):
         counts = run_bench(tmp_path, 20_000, seed, parameters.get("ROUND", 0))
         assert all(int(count) > 20 for count in counts)
+
+
+def compiled(
+    folder: Path, beat: int, beats: int, spans: Sequence[tuple[int, int]], mutant: tuple[str, str] = ("", "")
+) -> tuple[int, ...]:
+    """Make the bench of a memory that is read in spans; returns its arguments. ``mutant``: text that is replaced by another."""
+    texts = library((*SPANS_LIBRARY, "bitsmith_fifo.sv", "bitsmith_ram.sv"))
+    assert sum(mutant[0] in text for text in texts.values()) == (1 if mutant[0] else len(texts))
+    for name, text in texts.items():
+        (folder / name).write_text(text.replace(*mutant) if mutant[0] else text)
+    table = sum((first | count << 32) << 64 * k for k, (first, count) in enumerate(spans))
+    parameters: dict[str, int | str] = {
+        "BEAT": beat,
+        "WORD": 32,
+        "BEATS": beats,
+        "SPANS": len(spans),
+        "TABLE": f"{64 * len(spans)}'h{table:x}",
+    }
+    sources = [folder / name for name in texts]
+    compile_bench(folder, "memory_spans_bench.cpp", "bitsmith_memory_spans", sources, parameters)
+    return beat // 8, beats, *(number for span in spans for number in span)
+
+
+FRAMES = [
+    (8, 37, ((3, 20), (0, 9), (17, 20))),
+    (32, 150, ((0, 100), (60, 90))),
+    (16, 500, ((0, 250), (100, 300), (399, 101))),
+]
+"""Bits of a beat, beats of a frame, and its spans."""
+
+
+@pytest.mark.parametrize(("beat", "beats", "spans"), FRAMES)
+def test_spans_of_a_frame(tmp_path: Path, beat: int, beats: int, spans: tuple[tuple[int, int], ...]) -> None:
+    """Memory keeps what it has acknowledged, and nothing before; without waits a beat passes in each cycle, both ways."""
+    about = compiled(tmp_path, beat, beats, spans)
+    frames, errors, resets = map(int, run_bench(tmp_path, 40_000, 0, *about))
+    reads = max(beats, sum(count for _, count in spans))
+    assert reads < 40_000 / frames < reads + 80 and (errors, resets) == (0, 0)
+    for seed in range(1, 4):
+        assert min(map(int, run_bench(tmp_path, 80_000, seed, *about))) > 0
+
+
+MUTANTS = [
+    ("(written >= last) &", ""),  # reads what memory has not acknowledged
+    ("& (places >= {2'd0, MOST})", ""),  # of large frames alone
+    ("MOST - {1'b0, at[3:0]}) << PART_SHIFT) - BURST_BITS'(first)", "MOST - {1'b0, at[3:0]}) << PART_SHIFT)"),
+    ("settled & (written < last)", "1'b0 & (written < last)"),  # what others wait for is never read
+    ("((part == LAST_PART) | (beats_left == ONE))", "(part == LAST_PART)"),
+    ("assign kept = in_part ? '0 : size", "assign kept = size"),
+    ("assign cut = stale", "assign cut = 1'b0"),  # or never written
+    ("& (there | stale)", "& there"),
+    ("if (push) held_strobe <= '0;\n            else if (take)", "if (take)"),
+    ("after = in_part ? taken :", "after ="),
+    ("& ~cut & ~anew", "& ~anew"),
+    ("& ~cut & ~anew", "& ~cut & ~clear"),  # a beat is lost where a start comes with it
+    ("(taken != ALL) & room", "room"),
+    ("if (confirmed) written <= acknowledged", "if (tell) written <= after"),
+    ("m_axi_awvalid | (left != '0) | (bursts != '0)", "m_axi_awvalid | (left != '0)"),
+    ("write_busy | read_busy | (active & begun)", "write_busy | read_busy"),
+    ("write_failed | read_failed", "read_failed"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "number", [pytest.param(k, marks=pytest.mark.ci if k in {0, 3} else ()) for k in range(len(MUTANTS))]
+)
+def test_faults_are_found(tmp_path: Path, number: int) -> None:
+    """Each of these mistakes is seen in one of few runs, or nothing moves any more."""
+    about = compiled(tmp_path, *FRAMES[int("places" in MUTANTS[number][0])], MUTANTS[number])
+    with pytest.raises((ToolFailedError, AssertionError)):
+        for seed in range(1, 7):
+            assert min(map(int, run_bench(tmp_path, 80_000, seed, *about))) > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,8 +94,11 @@ class MemoryBoard(Board):
 def memory_board(folder: Path, each: Circuit, bus_bytes: int, seed: int = 1) -> Iterator[tuple[MemoryBoard, Buffers]]:
     """The circuit of the project in ``folder``."""
     narrow = with_beats(each.interface, bus_bytes)
-    widths = [[max(port.width, 32) for port in ports] for ports in (narrow.inputs, narrow.outputs)]
-    (folder / "bench.sv").write_text(_uniform(widths))
+    sides = {"in": narrow.inputs, "out": narrow.outputs, "loop": [loop.out for loop in narrow.loops]}
+    ends = {f"{side}_{k}": max(port.width, 32) for side, ports in sides.items() for k, port in enumerate(ports)}
+    readers, writers = ({name: ends[name] for name in ends if not name.startswith(no)} for no in ("out", "in"))
+    widths = [[*readers.values()], [*writers.values()]]
+    (folder / "bench.sv").write_text(_uniform(readers, writers))
     names = (folder / "bench/memory_sources.txt").read_text().split()
     compile_bench(
         folder, "memory_board_bench.cpp", "bench", [*(folder / "rtl" / name for name in names), folder / "bench.sv"]
@@ -111,20 +114,20 @@ def memory_board(folder: Path, each: Circuit, bus_bytes: int, seed: int = 1) -> 
             process.kill()
 
 
-def _uniform(widths: list[list[int]]) -> str:
-    """A top whose ports to memory lie side by side."""
+def _uniform(readers: Mapping[str, int], writers: Mapping[str, int]) -> str:
+    """A top whose ports to memory lie side by side; each has words of so many bits."""
     ports = ["input logic clk", "input logic rstn"]
     ports += [f"input logic [{_WIDTHS.get(name, 1) - 1}:0] {name}" for name in _LITE]
     ports += [f"output logic [{_WIDTHS.get(name, 1) - 1}:0] {name}" for name in _BACK]
     pins = [".aclk(clk)", ".aresetn(rstn)", *(f".s_axi_{name}({name})" for name in (*_LITE, *_BACK))]
-    sides = (("in", "rd", _READS, _READ_BACK), ("out", "wr", _WRITES, _WRITE_BACK))
-    for (side, short, ours, theirs), own in zip(sides, widths, strict=True):
+    sides = (("rd", "rid", _READS, _READ_BACK, readers), ("wr", "bid", _WRITES, _WRITE_BACK, writers))
+    for short, answer, ours, theirs, own in sides:
         ports += [f"output logic [{bits * len(own) - 1}:0] {short}_{name}" for name, bits in ours.items()]
         ports += [f"input logic [{bits * len(own) - 1}:0] {short}_{name}" for name, bits in theirs.items()]
-        for k, width in enumerate(own):
+        for k, (master, width) in enumerate(own.items()):
             for name, bits in {**ours, **theirs}.items():
                 used = {"rdata": width, "wdata": width, "wstrb": width // 8}.get(name, bits)
-                pins.append(f".m_axi_{side}_{k}_{name}({short}_{name}[{k * bits}+:{used}])")
-            pins += [f".m_axi_{side}_{k}_{'rid' if side == 'in' else 'bid'}(1'b0)"]
+                pins.append(f".m_axi_{master}_{name}({short}_{name}[{k * bits}+:{used}])")
+            pins += [f".m_axi_{master}_{answer}(1'b0)"]
     lines = ["module bench (", ",\n".join(f"  {port}" for port in ports), ");"]
     return "\n".join([*lines, f"  net_memory dut ({', '.join(pins)});", "endmodule", ""])

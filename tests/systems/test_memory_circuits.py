@@ -38,7 +38,7 @@ def in_folder(folder: Path, kind: str, name: str = "zcu104") -> Circuit:
 
 
 @few("name", ["zcu104", "pynq-z2"], fast=1, judged=True)
-@pytest.mark.parametrize("kind", ["pipeline", "streams", "loads", "images"])
+@pytest.mark.parametrize("kind", ["pipeline", "streams", "loads", "images", "outside"])
 def test_lint_clean(tmp_path: Path, kind: str, name: str) -> None:
     in_folder(tmp_path, kind, name)
     files = [tmp_path / "rtl" / file for file in (tmp_path / "bench/memory_sources.txt").read_text().split()]
@@ -50,7 +50,7 @@ def test_lint_clean(tmp_path: Path, kind: str, name: str) -> None:
     "kind",
     [
         *(pytest.param(kind, marks=pytest.mark.ci) for kind in ("streams", "images")),
-        *("stream", "narrow", "pipeline", "loads", "weights"),
+        *("stream", "narrow", "pipeline", "loads", "weights", "outside"),
     ],
 )
 def test_memories_of_cocotb(tmp_path: Path, kind: str) -> None:
@@ -84,6 +84,13 @@ def test_the_block_design_has_no_engines(tmp_path: Path) -> None:
         ("to_registers/M00_AXI", "circuit/s_axi"),
     ]
     assert design.cells["circuit"] == "net_memory"
+
+
+def test_a_port_that_is_written_and_read_is_one_of_the_block_design(tmp_path: Path) -> None:
+    pytest.importorskip("_tkinter")
+    in_folder(tmp_path, "outside", "pynq-z2")
+    buses = Vivado(tmp_path).source(tmp_path / "system/zynq.tcl").buses
+    assert {(f"circuit/m_axi_loop_{k}", f"to_memory/S0{4 + k}_AXI") for k in range(2)} < set(buses)
 
 
 class Memory:

@@ -180,7 +180,8 @@ def _outside(
 def _memory(narrow: Interface, counted: Text | None) -> tuple[str, Mapping[str, str], tuple[str, ...]]:
     """The same with ports to memory."""
     name = memory_name(narrow)
-    return name, {f"{name}.v": memory(narrow, counted)}, (*library.CONTROL_LIBRARY, *library.MEMORY_LIBRARY)
+    loops = library.SPANS_LIBRARY if narrow.loops else ()
+    return name, {f"{name}.v": memory(narrow, counted)}, (*library.CONTROL_LIBRARY, *library.MEMORY_LIBRARY, *loops)
 
 
 def core_of(

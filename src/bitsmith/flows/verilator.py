@@ -28,7 +28,7 @@ def simulator(
     harness: str,
     top: str,
     sources: Sequence[Path],
-    parameters: Mapping[str, int] | None = None,
+    parameters: Mapping[str, int | str] | None = None,
     optimize: int,
     waves: bool,
 ) -> tuple[Command, ...]:

@@ -14,7 +14,7 @@ from bitsmith.rtl.design import DATA, TAKES, tap_ports
 from bitsmith.rtl.interface import Interface, prefix, token_beats, token_bytes
 from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.ranges import Watch, range_monitors
-from bitsmith.rtl.stream_ports import StreamPort
+from bitsmith.rtl.stream_ports import LoopPort, StreamPort
 
 
 def dma_name(top: str) -> str:
@@ -38,9 +38,16 @@ def with_beats(interface: Interface, bus_bytes: int) -> Interface:
         weights=tuple(replace(each, port=beats(each.port)) for each in interface.weights),
         images=tuple(replace(each, port=beats(each.port)) for each in interface.images),
         loads=tuple(replace(each, port=beats(each.port)) for each in interface.loads),
-        loops=tuple(replace(each, out=beats(each.out), back=beats(each.back)) for each in interface.loops),
+        loops=tuple(_loop_of_beats(each, beats(each.out), beats(each.back)) for each in interface.loops),
         taps=(),
     )
+
+
+def _loop_of_beats(loop: LoopPort, out: StreamPort, back: StreamPort) -> LoopPort:
+    """A loop whose tokens are beats of streams ``out`` and ``back``, in spans of these."""
+    several = out.tokens // loop.out.tokens
+    spans = tuple((several * first, several * count) for first, count in loop.kind.spans)
+    return LoopPort(out, back, replace(loop.kind, spans=spans))
 
 
 def beats(interface: Interface, bus_bytes: int, *, limits: bool = False, watched: Sequence[Watch] = ()) -> str:

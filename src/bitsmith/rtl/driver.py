@@ -30,6 +30,9 @@ _IMPORT = re.compile(r"^from bitsmith\.rtl\.templates\.\w+ import (?:.*[^(]|\([^
 _LIBRARIES = frozenset({"numpy", "serial", "pynq", "pyxrt", "predicting", "axi_stream_driver"})
 """Modules that are imported beside the driver."""
 
+_WIDEST = 64
+"""Bytes of a line of caches, and more than those of a word of memory."""
+
 _Described: TypeAlias = "Mapping[str, _Described] | Sequence[_Described] | str | float | bool | None"
 
 Frame: TypeAlias = tuple[Sequence[Raw], Sequence[Raw]]
@@ -106,6 +109,7 @@ def driver(circuit: DrivenCircuit) -> str:
             for port, data in images(interface, bus_bytes)
         ],
         "outputs": _streams(interface.outputs, shapes[1], bus_bytes),
+        "loops": [loop_bytes(loop.out, bus_bytes) for loop in interface.loops],
         "selftest": _selftest(program, circuit.frame),
         "memories": [f"{each.layer}: {each.content}" for each in interface.checked],
         "ranges": [
@@ -130,6 +134,12 @@ def images(interface: Interface, bus_bytes: int = 0) -> Iterator[tuple[StreamPor
         rows = words.view(np.uint8).reshape(len(words), -1)[:, : token_bytes(image.port)]
         whole = math.prod(token_beats(image.port, bus_bytes))
         yield image.port, np.pad(rows, ((0, 0), (0, whole - rows.shape[1]))).tobytes()
+
+
+def loop_bytes(port: StreamPort, bus_bytes: int) -> int:
+    """Bytes of the memory to which a frame of ``port`` goes in beats, in whole words of any width."""
+    words = -(-port.tokens * math.prod(token_beats(port, bus_bytes)) // _WIDEST)
+    return words * _WIDEST
 
 
 def image_file(top: str, port: StreamPort) -> str:

@@ -154,6 +154,7 @@ def bench(
                 "out": prefix("m_axis", loop.out),
                 "back": prefix("s_axis", loop.back),
                 "tokens": loop.out.tokens,
+                "bytes": token_bytes(loop.out),
                 "spans": loop.kind.spans,
             }
             for loop in interface.loops

@@ -26,6 +26,7 @@ MEMORY_LIBRARY = (
     *("bitsmith_fifo.sv", "bitsmith_ram.sv"),
     *("bitsmith_memory_read.sv", "bitsmith_memory_write.sv", "bitsmith_memory_control.sv"),
 )
+SPANS_LIBRARY = ("bitsmith_memory_spans.sv", "bitsmith_memory_fill.sv", "bitsmith_memory_walk.sv")
 WRAPPER_LIBRARY = tuple(
     dict.fromkeys((*AXI_STREAM_LIBRARY, *CONTROL_LIBRARY, *AVALON_LIBRARY, *UART_LIBRARY, *CLOCK_LIBRARY))
 )

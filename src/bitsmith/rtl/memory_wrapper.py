@@ -4,7 +4,7 @@ It is made around ``<top>_dma_axis``, whose streams of beats end in readers and 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bitsmith.rtl.beats import dma_name
@@ -13,15 +13,17 @@ from bitsmith.rtl.bus_wrappers import (
     counted_input,
     counted_output,
     held_input,
+    held_loop,
     of_memories,
     registers,
     registers_head,
     total,
+    vector,
 )
 from bitsmith.rtl.interface import Interface, prefix
 from bitsmith.rtl.library import instance
 from bitsmith.rtl.names import Wrapper
-from bitsmith.rtl.stream_ports import StreamPort
+from bitsmith.rtl.stream_ports import LoopPort, StreamPort
 
 _LEAST_BITS = 32
 """Least bits of a word of memory: interconnects of vendors take no narrower ones (PG247)."""
@@ -37,8 +39,8 @@ def memory_name(narrow: Interface) -> str:
 
 
 def master_names(narrow: Interface) -> tuple[str, ...]:
-    """Names of the ports to memory, in the order of their registers: inputs, outputs, loads."""
-    sides = (("in", narrow.inputs), ("out", narrow.outputs), ("load", narrow.loads))
+    """Names of the ports to memory, in the order of their registers: inputs, outputs, loads, what comes back."""
+    sides = (("in", narrow.inputs), ("out", narrow.outputs), ("load", narrow.loads), ("loop", narrow.loops))
     return tuple(f"{side}_{k}" for side, ports in sides for k in range(len(ports)))
 
 
@@ -47,20 +49,23 @@ def memory(narrow: Interface, counted: Text | None = None) -> str:
     name, masters = memory_name(narrow), master_names(narrow)
     about = (
         f"{name.removesuffix('_memory')} beside a processor: registers on s_axi (of bitsmith_control, bitsmith_memory_control),",
-        "and an AXI4 port for each stream, which reads the frames of an input from memory or writes results there:",
+        "and an AXI4 port for each stream, which reads the frames of an input from memory or writes results there, or does both:",
         *(f"  m_axi_{master} is stream {k} of bitsmith_memory_control" for k, master in enumerate(masters)),
     )
     inputs = [counted_input(f"in{k}", port, counted) for k, port in enumerate(narrow.inputs)]
     outputs = [counted_output(f"out{k}", port) for k, port in enumerate(narrow.outputs)]
     loads = [held_input(f"load{k}", port) for k, port in enumerate(narrow.load_ports)]
-    ends = zip(masters, (*narrow.inputs, *narrow.outputs, *narrow.load_ports), strict=True)
+    loops = [held_loop(f"loop{k}", loop) for k, loop in enumerate(narrow.loops)]
+    ends = list(zip(masters, (*narrow.inputs, *narrow.outputs, *narrow.load_ports), strict=False))
+    turns = zip(range(len(ends), len(masters)), masters[len(ends) :], narrow.loops, strict=True)
     images = {each.port.name for each in narrow.images}
     text = total(
         [
             registers_head(about, [f"m_axi_{master}" for master in masters]),
             _control(len(masters)),
-            *map(_inside, (*inputs, *outputs, *loads)),
+            *map(_inside, (*inputs, *outputs, *loads, *loops)),
             *(_end(k, master, port, again=port.name in images) for k, (master, port) in enumerate(ends)),
+            *(_turn(*each) for each in turns),
             of_memories(narrow, ""),
             registers(narrow, {"hold": "|busy", "written": "written", "value_above": "value_above"}, counted),
         ]
@@ -93,37 +98,71 @@ def _end(number: int, master: str, port: StreamPort, *, again: bool) -> Text:
     """The reader or writer of a stream; a frame of an image is read over and ``again``, as often as fills whole words."""
     reads = not master.startswith("out")
     name, bits = prefix("s_axis" if reads else "m_axis", port), max(port.width, _LEAST_BITS)
-    signals = dict(_signals(reads, bits))
-    identity, answer = ("arid", "rid") if reads else ("awid", "bid")
-    ports = [
-        f"output wire [0:0] m_axi_{master}_{identity}",
-        f"input wire [0:0] m_axi_{master}_{answer}",
-        *(
-            f"{'input' if signal in _BACK else 'output'} wire {f'[{width - 1}:0] ' if width > 1 else ''}m_axi_{master}_{signal}"
-            for signal, width in signals.items()
-        ),
-    ]
-    side = "m" if reads else "s"
+    side, ports = "m" if reads else "s", _master(master, bits, (reads,))
     connections = {
-        "aclk": "aclk",
-        "aresetn": "aresetn",
-        "clear": "~core_resetn",
-        **{wire: f"{wire}[{number}]" for wire in ("start", "busy", "failed")},
-        "address": f"address[{64 * number}+:64]",
+        **_connections(number, master, (reads,)),
         "bytes": f"bytes[{32 * number}+:32]",
-        **{f"m_axi_{signal}": f"m_axi_{master}_{signal}" for signal in signals},
         **{f"{side}_t{role}": f"{name}_t{role}" for role in ("valid", "ready", "data")},
     }
     parameters = {"BEAT": port.width, "WORD": bits}
     if again:
         parameters["ROUND"] = math.lcm(port.tokens * port.width, bits) // 8
-    lines = (
-        f"assign m_axi_{master}_{identity} = 1'b0;",
-        f"wire unused_{master} = m_axi_{master}_{answer};",
-        f"assign {name}_tlast = 1'b0;" if reads else f"wire unused_{name}_tlast = {name}_tlast;",
-        instance("memory_read" if reads else "memory_write", master, parameters, connections),
+    last = f"assign {name}_tlast = 1'b0;" if reads else f"wire unused_{name}_tlast = {name}_tlast;"
+    return ports + Text(
+        lines=(last, instance("memory_read" if reads else "memory_write", master, parameters, connections))
     )
-    return Text(ports=tuple(ports), lines=lines)
+
+
+def _turn(number: int, master: str, loop: LoopPort) -> Text:
+    """The writer of a frame, and the reader of its spans."""
+    out, back, width = prefix("m_axis", loop.out), prefix("s_axis", loop.back), loop.out.width
+    bits, spans = max(width, _LEAST_BITS), loop.kind.spans
+    table = sum((first | count << 32) << 64 * k for k, (first, count) in enumerate(spans))
+    parameters: dict[str, int | str] = {"BEAT": width, "WORD": bits, "BEATS": loop.out.tokens, "SPANS": len(spans)}
+    parameters["TABLE"] = f"{64 * len(spans)}'h{table:x}"
+    connections = _connections(number, master, (False, True))
+    connections |= {f"s_t{role}": f"{out}_t{role}" for role in ("valid", "ready", "data")}
+    connections |= {f"m_t{role}": f"{back}_t{role}" for role in ("valid", "ready", "data")}
+    lines = (
+        f"assign {back}_tlast = 1'b0;",
+        f"wire unused_{out}_tlast = {out}_tlast;",
+        f"wire unused_{master}_bytes = ^bytes[{32 * number}+:32];",
+        instance("memory_spans", master, parameters, connections),
+    )
+    return _master(master, bits, (False, True)) + Text(lines=lines)
+
+
+def _connections(number: int, master: str, reads: Sequence[bool]) -> dict[str, str]:
+    """The connections of the mover of a stream to its registers and to memory."""
+    return {
+        "aclk": "aclk",
+        "aresetn": "aresetn",
+        "clear": "~core_resetn",
+        **{wire: f"{wire}[{number}]" for wire in ("start", "busy", "failed")},
+        "address": f"address[{64 * number}+:64]",
+        **{f"m_axi_{signal}": f"m_axi_{master}_{signal}" for each in reads for signal, _ in _signals(each, 0)},
+    }
+
+
+def _master(master: str, bits: int, reads: Sequence[bool]) -> Text:
+    """A port to memory with words of ``bits``, which reads it (True), writes it, or does both."""
+    return total(
+        Text(
+            ports=(
+                f"output wire [0:0] m_axi_{master}_a{letter}id",
+                f"input wire [0:0] m_axi_{master}_{answer}id",
+                *(
+                    f"{'input' if signal in _BACK else 'output'} wire {vector(width)}m_axi_{master}_{signal}"
+                    for signal, width in _signals(letter == "r", bits)
+                ),
+            ),
+            lines=(
+                f"assign m_axi_{master}_a{letter}id = 1'b0;",
+                f"wire unused_{master}_{answer}id = m_axi_{master}_{answer}id;",
+            ),
+        )
+        for letter, answer in (("r", "r") if way else ("w", "b") for way in reads)
+    )
 
 
 def _signals(reads: bool, bits: int) -> Iterator[tuple[str, int]]:

@@ -14,7 +14,7 @@ from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Overflow
 from bitsmith.passes.program.load import ParameterKey
-from bitsmith.rtl.driver import DrivenCircuit, Frame, images
+from bitsmith.rtl.driver import DrivenCircuit, Frame, images, loop_bytes
 from bitsmith.rtl.interface import Interface, runs, token_beats
 from bitsmith.rtl.ranges import Watch, addresses
 from bitsmith.rtl.selftest import stored_bytes
@@ -101,6 +101,7 @@ def bare_metal(circuit: DrivenCircuit, transport: Transport = ZYNQ) -> Mapping[s
                 *_movers(interface, bus_bytes, circuit.masters, transport),
                 *_loads(interface, circuit.layouts, bus_bytes, circuit.crcs),
                 *_images(interface, bus_bytes),
+                *_loops(interface, bus_bytes),
                 *_selftest(program, interface, bus_bytes, circuit.frame),
                 *_watches(circuit.watched),
                 *(_memories(interface) if circuit.registers else ()),
@@ -157,6 +158,7 @@ def _tables(circuit: DrivenCircuit) -> Iterator[str]:
         "LOADS": len(interface.loads),
         "IMAGES": len(interface.images),
         "STREAMS": len(interface.inputs) + len(interface.loads) + len(interface.outputs),
+        "LOOPS": len(interface.loops),
         "INTERVAL": interface.interval,
         "HAS_COUNTERS": int(counted_hz is not None),
         "CYCLES_OF_MS": round((counted_hz or 0) / 1000),
@@ -189,6 +191,18 @@ def _images(interface: Interface, bus_bytes: int) -> Iterator[str]:
         yield f"typedef char image_fits{k}[{len(data)} <= 0xFFFFFFFF / {interface.top.upper()}_FRAMES ? 1 : -1];"
     if rows:
         yield f"static const struct image images[] = {{{', '.join(rows)}}};"
+
+
+def _loops(interface: Interface, bus_bytes: int) -> Iterator[str]:
+    """Memory into which the circuit writes, and which it reads."""
+    yield f"#define HAS_LOOPS {int(bool(interface.loops))}"
+    if not interface.loops:
+        yield from (f"#define {name} {interface.top.upper()}_OK" for name in ("start_turns()", "end_turns(frames)"))
+        return
+    for k, loop in enumerate(interface.loops):
+        yield _buffer(f"loop_buffer{k}", str(loop_bytes(loop.out, bus_bytes)))
+    rows = (f"{{loop_buffer{k}, sizeof(loop_buffer{k})}}" for k in range(len(interface.loops)))
+    yield f"static const struct loop loops[] = {{{', '.join(rows)}}};"
 
 
 def _selftest(program: Program, interface: Interface, bus_bytes: int, frame: Frame | None) -> Iterator[str]:

@@ -73,9 +73,10 @@ class Core:
 
     def check_streams(self, most: int) -> None:
         """Refuse a circuit of more than ``most`` streams."""
-        if len(self.inputs) + len(self.outputs) > most:
+        turns = len(self.interface.loops)
+        if len(self.inputs) + len(self.outputs) + turns > most:
             raise ConfigError(
-                f"{len(self.inputs)} streams in and {len(self.outputs)} out",
+                f"{len(self.inputs)} streams in and {len(self.outputs)} out{f', and {turns} that come back' if turns else ''}",
                 where="Board",
                 accepted=f"at most {most} together",
                 remedy="build without a board, and join the circuit's streams to a system of yours",

@@ -363,7 +363,8 @@ class Dma:
 
     Args:
         registers: of the ``_axil`` wrapper, which has been checked; None for a circuit without such.
-        send, receive: the ``sendchannel`` of the DMA engine of each input, the ``recvchannel`` of that of each output.
+        send, receive: the ``sendchannel`` of the DMA engine of each input, the ``recvchannel`` of that of each output; and then
+            the ports through which the circuit writes into memory of its own and reads it.
         allocate: ``pynq.allocate``.
         seconds: that a transfer may take, and as long again for each MiB; frames have their own time besides.
         engines: the DMA engines, which are reset after an exchange that failed.
@@ -410,7 +411,8 @@ class Dma:
     def _exchange(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         if self._registers is not None:
             self._registers.write(Registers.PACKET_FRAMES, frames)
-        targets = [self._buffer("out", k, size) for k, size in enumerate(wanted)]
+        moved_out = [*wanted, *DESIGN["loops"]]
+        targets = [self._buffer("out", k, size) for k, size in enumerate(moved_out)]
         for channel, target in zip(self._receive, targets):
             channel.transfer(target)
         for k, (channel, data_of) in enumerate(zip(self._send, data)):
@@ -422,11 +424,11 @@ class Dma:
             source[:] = np.frombuffer(sent, dtype=np.uint8)
             channel.transfer(source)
         sizes = [len(each) * (frames if is_image(k) else 1) for k, each in enumerate(data)]
-        for channel, moved in zip((*self._send, *self._receive), (*sizes, *wanted)):
+        for channel, moved in zip((*self._send, *self._receive), (*sizes, *moved_out)):
             ended = lambda: channel.idle or not channel.running  # noqa: B023, E731
             until(ended, "a transfer does not end", self._seconds, moved, frames)
             channel.wait()  # which complains of an engine that stopped
-        return [np.asarray(target).tobytes() for target in targets]
+        return [np.asarray(target).tobytes() for target in targets[: len(wanted)]]
 
     def _image(self, k: int, data: bytes) -> Any:
         """A buffer with an image in whole words of 4 bytes, which is written once."""

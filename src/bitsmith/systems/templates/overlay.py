@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -170,12 +171,10 @@ class NeuralNetworkOverlay(Predicting, Overlay):
             receivers = [engine.recvchannel for engine in engines[: len(net.OUTPUTS)]]
             self._loads = {name: engines[len(net.INPUTS) + k].sendchannel for k, name in enumerate(net.LOADS)}
         elif registers is not None:
-            ports = [Master(registers, k) for k in range(len(net.INPUTS) + len(net.OUTPUTS) + len(net.LOADS))]
-            senders, receivers, loads = (
-                ports[: len(net.INPUTS)],
-                ports[len(net.INPUTS) :][: len(net.OUTPUTS)],
-                ports[len(net.INPUTS) + len(net.OUTPUTS) :],
-            )
+            counts = [len(net.INPUTS), len(net.OUTPUTS), len(net.LOADS), len(net.DESIGN["loops"])]
+            ports = iter([Master(registers, k) for k in range(sum(counts))])
+            senders, receivers, loads, turns = (list(islice(ports, count)) for count in counts)
+            receivers += turns
             self._loads = dict(zip(net.LOADS, loads, strict=True))
         else:
             function = Function(self.circuit.read, self.circuit.write, self.ip_dict["circuit"]["registers"], seconds)

@@ -4,6 +4,12 @@
 #include "xparameters.h"
 
 #define MOST_BYTES ((1UL << 26) - 1) /* what an engine can count */
+
+/* Memory into which the circuit writes, and which it reads: whole lines of the cache. */
+struct loop {
+    unsigned char *buffer;
+    uint32_t bytes;
+};
 @tables@
 /* DMA engines and the circuit's registers by AMD's standalone libraries. Engines read memory behind the caches, which are flushed. */
 #ifndef @TOP@_PATIENCE
@@ -138,6 +144,30 @@ static enum @top@_status end_from(size_t k, unsigned char *buffer, uint32_t byte
     Xil_DCacheInvalidateRange((UINTPTR)buffer, bytes);
     return status;
 }
+
+#if HAS_LOOPS
+static struct mover turn(size_t k)
+{
+    const struct mover master = {CIRCUIT, (uint32_t)(INPUT_STREAMS + OUTPUT_STREAMS + LOADS + k)};
+    return master;
+}
+
+static enum @top@_status start_turns(void)
+{
+    for (size_t k = 0; k < LOOPS; k++) {
+        Xil_DCacheFlushRange((UINTPTR)loops[k].buffer, loops[k].bytes);
+        start(turn(k), loops[k].buffer, loops[k].bytes);
+    }
+    return @TOP@_OK;
+}
+
+static enum @top@_status end_turns(size_t frames)
+{
+    enum @top@_status status = @TOP@_OK;
+    for (size_t k = 0; k < LOOPS && status == @TOP@_OK; k++) status = wait(turn(k), loops[k].bytes, frames);
+    return status;
+}
+#endif
 
 #if @TOP@_IMAGES > 0
 /* Circuits read what the processor has written. */

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reader of bitsmith_memory_spans.
+//
+// A burst has at most 16 words and ends where a multiple of 16 words ends, so that none crosses 4 KiB. Memory is asked for it when
+// all its beats are written, and there is a place for each of its words: what comes is always taken. Where the writer has settled,
+// memory is asked for those beats that are written. A word is read again where a burst ends within it.
+//
+// anew      a frame begins: nothing is under way, or clear
+// base      the word of memory that a frame begins with
+// settled, written   of the writer
+// busy      words have to come
+// walked    all spans are read
+module bitsmith_memory_walk #(
+    parameter int BEAT = 8,
+    parameter int WORD = 32,
+    parameter int SPANS = 1,
+    parameter logic [64*SPANS-1:0] TABLE = {32'd16, 32'd0},
+    parameter int COUNT = 13,
+    parameter int WORD_SHIFT = $clog2(WORD / 8)
+) (
+    input  logic              aclk,
+    input  logic              aresetn,
+    input  logic              clear,
+    input  logic              anew,
+    input  logic              active,
+    input  logic [63-WORD_SHIFT:0] base,
+    input  logic              settled,
+    input  logic [ COUNT-1:0] written,
+    output logic              busy,
+    output logic              failed,
+    output logic              walked,
+    output logic              m_axi_arvalid,
+    input  logic              m_axi_arready,
+    output logic [      63:0] m_axi_araddr,
+    output logic [       7:0] m_axi_arlen,
+    output logic [       2:0] m_axi_arsize,
+    output logic [       1:0] m_axi_arburst,
+    output logic [       3:0] m_axi_arcache,
+    output logic [       2:0] m_axi_arprot,
+    input  logic              m_axi_rvalid,
+    output logic              m_axi_rready,
+    input  logic [  WORD-1:0] m_axi_rdata,
+    input  logic [       1:0] m_axi_rresp,
+    input  logic              m_axi_rlast,
+    output logic              m_tvalid,
+    input  logic              m_tready,
+    output logic [  BEAT-1:0] m_tdata
+);
+    localparam int PARTS = WORD / BEAT;
+    localparam int PART_SHIFT = $clog2(PARTS);
+    localparam int PART_BITS = (PARTS > 1) ? PART_SHIFT : 1;
+    localparam int SPAN_BITS = (SPANS > 1) ? $clog2(SPANS) : 1;
+    localparam int BURST_BITS = PART_SHIFT + 6;  // of a number of beats of a burst, and one more
+    localparam logic [PART_BITS-1:0] LAST_PART = PART_BITS'(PARTS - 1);
+    localparam logic [SPAN_BITS-1:0] LAST_SPAN = SPAN_BITS'(SPANS - 1);
+    localparam logic [31:0] BITS = $unsigned(BEAT);
+    localparam logic [BURST_BITS-1:0] ONE = BURST_BITS'(1);
+    localparam logic [8:0] ROUND_UP = 9'(PARTS - 1);
+    localparam logic [4:0] MOST = 5'd16;
+    localparam logic [6:0] PLACES = 7'd64;
+    localparam logic [2:0] LOAD = 3'd0, MEASURE = 3'd1, BOUND = 3'd2, WAIT = 3'd3, NEXT = 3'd4, ALL = 3'd5;
+
+    logic [2:0] state;
+    logic [SPAN_BITS-1:0] span;
+    logic [COUNT-1:0] next;  // the beat to ask for
+    logic [COUNT-1:0] span_left;  // beats
+    logic [COUNT-1:0] last;  // the beat after those of the burst
+    logic [BURST_BITS-1:0] here;  // beats from next on that are written, fewer than most
+    logic [BURST_BITS-1:0] most;  // beats of the burst
+    logic [BURST_BITS-1:0] to_end;
+    logic [63-WORD_SHIFT:0] at;
+    logic [4:0] words;  // of the burst
+    logic [6:0] places;  // for words that were not asked for
+    logic [6:0] awaited;  // words that were asked for
+    logic ask;
+    logic come;
+    logic stored;
+    logic hand_on;
+    logic release_place;
+    logic [WORD-1:0] word;
+    logic [PART_BITS-1:0] first;  // of the burst in its first word
+    logic free;
+    logic asked;
+    logic load;
+    logic [PART_BITS-1:0] asked_part;
+    logic [BURST_BITS-1:0] asked_beats;
+    logic [PART_BITS-1:0] part;
+    logic [BURST_BITS-1:0] beats_left;  // of the burst that is handed on
+    logic unused_free;
+    logic unused;
+
+    assign first = (PARTS > 1) ? next[PART_BITS-1:0] : '0;
+    assign at = base + (64 - WORD_SHIFT)'(next >> PART_SHIFT);
+    assign to_end = (BURST_BITS'(MOST - {1'b0, at[3:0]}) << PART_SHIFT) - BURST_BITS'(first);
+    assign here = written[BURST_BITS-1:0] - next[BURST_BITS-1:0];
+    assign ask = (state == WAIT) & (written >= last) & (places >= {2'd0, MOST}) & free & ~m_axi_arvalid & active & ~clear;
+    assign m_axi_arsize = 3'(WORD_SHIFT);
+    assign m_axi_arburst = 2'b01;
+    assign m_axi_arcache = 4'b0011;
+    assign m_axi_arprot = 3'b000;
+    assign m_axi_rready = awaited != '0;
+    assign come = m_axi_rvalid & m_axi_rready;
+    assign busy = m_axi_arvalid | (awaited != '0);
+    assign failed = come & m_axi_rresp[1];
+    assign m_tvalid = stored & (beats_left != '0) & ~clear;
+    assign m_tdata = word[BITS*32'(part)+:BEAT];
+    assign hand_on = m_tvalid & m_tready;
+    assign load = asked & ((beats_left == '0) | (hand_on & (beats_left == ONE)));
+    assign release_place = hand_on & ((part == LAST_PART) | (beats_left == ONE));
+    assign walked = (state == ALL) & (beats_left == '0) & ~asked;
+    assign unused = ^{m_axi_rlast, m_axi_rresp[0], unused_free};
+
+    always_ff @(posedge aclk) begin
+        if (~aresetn | anew) begin
+            state <= LOAD;
+            span <= '0;
+        end else begin
+            case (state)
+                LOAD: begin
+                    next <= TABLE[64*32'(span)+:COUNT];
+                    span_left <= TABLE[64*32'(span)+32+:COUNT];
+                    state <= MEASURE;
+                end
+                MEASURE: begin
+                    most <= (span_left < COUNT'(to_end)) ? BURST_BITS'(span_left) : to_end;
+                    state <= BOUND;
+                end
+                BOUND: begin
+                    last <= next + COUNT'(most);
+                    words <= 5'((9'(first) + 9'(most) + ROUND_UP) >> PART_SHIFT);
+                    state <= WAIT;
+                end
+                WAIT:
+                if (ask) begin
+                    next <= last;
+                    span_left <= span_left - COUNT'(most);
+                    state <= NEXT;
+                end else if (settled & (written < last) & (written > next)) begin
+                    most <= here;
+                    state <= BOUND;
+                end
+                NEXT:
+                if (span_left != '0) state <= MEASURE;
+                else if (span != LAST_SPAN) begin
+                    span <= span + 1'b1;
+                    state <= LOAD;
+                end else state <= ALL;
+                default: ;
+            endcase
+        end
+    end
+
+    always_ff @(posedge aclk) begin
+        if (~aresetn) begin
+            m_axi_arvalid <= 1'b0;
+            awaited <= '0;
+        end else begin
+            m_axi_arvalid <= ask | (m_axi_arvalid & ~m_axi_arready);
+            awaited <= awaited + (ask ? {2'd0, words} : 7'd0) - {6'd0, come};
+        end
+        if (ask) begin
+            m_axi_araddr <= {at, {WORD_SHIFT{1'b0}}};
+            m_axi_arlen <= {3'd0, words - 5'd1};
+        end
+    end
+
+    always_ff @(posedge aclk) begin
+        if (~aresetn | clear) begin
+            places <= PLACES;
+            beats_left <= '0;
+        end else begin
+            places <= places - (ask ? {2'd0, words} : 7'd0) + {6'd0, release_place};
+            if (load) beats_left <= asked_beats;
+            else if (hand_on) beats_left <= beats_left - 1'b1;
+        end
+        if (load) part <= asked_part;
+        else if (hand_on) part <= (part == LAST_PART) ? '0 : part + 1'b1;
+    end
+
+    bitsmith_fifo #(
+        .WIDTH(WORD),
+        .DEPTH(64),
+        .BLOCK(1'b0)
+    ) come_words (
+        .clk     (aclk),
+        .rst     (~aresetn | clear),
+        .free    (unused_free),
+        .claim   (come),
+        .put     (come),
+        .put_data(m_axi_rdata),
+        .valid   (stored),
+        .take    (release_place),
+        .data    (word)
+    );
+
+    bitsmith_fifo #(
+        .WIDTH(PART_BITS + BURST_BITS),
+        .DEPTH(8),
+        .BLOCK(1'b0)
+    ) asked_bursts (
+        .clk     (aclk),
+        .rst     (~aresetn | clear),
+        .free    (free),
+        .claim   (ask),
+        .put     (ask),
+        .put_data({first, most}),
+        .valid   (asked),
+        .take    (load),
+        .data    ({asked_part, asked_beats})
+    );
+endmodule
