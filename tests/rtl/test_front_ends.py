@@ -32,6 +32,7 @@ from bitsmith.rtl.library import (
     COUNTERS_LIBRARY,
     MEMORY_LIBRARY,
     RANGES_LIBRARY,
+    SPANS_LIBRARY,
     STREAM_LIBRARY,
     WRAPPER_LIBRARY,
     library,
@@ -56,6 +57,7 @@ TOPS = {
     "layers-engine": "net_axil",
     "weights": "net_axil",
     "images": "net_memory",
+    "outside": "net_memory",
 }
 """All kinds of circuits, with a wrapper each."""
 
@@ -80,12 +82,18 @@ SELECTS = {SyntaxKind.BitSelect, SyntaxKind.SimpleRangeSelect, SyntaxKind.Ascend
 def write(folder: Path, each: Circuit, *, is_watched: bool) -> list[Path]:
     """A circuit with all its wrappers."""
     texts = {**{f"rtl/{name}": text for name, text in each.sources.items()}, **each.extras}
-    texts["rtl/net_uart.sv"] = uart_wrapper.uart(each.interface, 1_000_000, 10_000)
+    if not each.interface.loops:
+        texts["rtl/net_uart.sv"] = uart_wrapper.uart(each.interface, 1_000_000, 10_000)
     watched = watches(each.program, each.interface, None, each.in_engines) if is_watched else ()
     texts["rtl/net_dma_axis.sv"] = beats(each.interface, 2, limits=is_watched, watched=watched)
     narrow = with_beats(each.interface, 2)
     texts["rtl/net_memory.v"] = memory(narrow, counters(narrow, ranges=True) if is_watched else None)
-    more = (*BEATS_LIBRARY, *MEMORY_LIBRARY, *((*COUNTERS_LIBRARY, *RANGES_LIBRARY) if is_watched else ()))
+    more = (
+        *BEATS_LIBRARY,
+        *MEMORY_LIBRARY,
+        *SPANS_LIBRARY,
+        *((*COUNTERS_LIBRARY, *RANGES_LIBRARY) if is_watched else ()),
+    )
     texts |= {f"rtl/{name}": text for name, text in library(more).items()}
     paths = [folder / Path(name).name for name in texts if Path(name).suffix in (".sv", ".v")]
     for path, text in zip(paths, (text for name, text in texts.items() if name.endswith((".sv", ".v"))), strict=True):
@@ -101,7 +109,7 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
 
 def test_projects_have_every_module_of_the_library(projects: dict[str, list[Path]]) -> None:
     assert {path.name for paths in projects.values() for path in paths} >= {
-        *(*STREAM_LIBRARY, *WRAPPER_LIBRARY, *MEMORY_LIBRARY)
+        *(*STREAM_LIBRARY, *WRAPPER_LIBRARY, *MEMORY_LIBRARY, *SPANS_LIBRARY)
     }
 
 

@@ -42,7 +42,7 @@ def test_no_word_is_lost_doubled_or_out_of_order(bits: int, tmp_path: Path) -> N
             assert (full if come > go else empty) == 0, (come, go)
 
 
-@pytest.mark.parametrize("kind", ["pipeline", "streams", "loads", "weights"])
+@pytest.mark.parametrize("kind", ["pipeline", "streams", "loads", "weights", "outside"])
 def test_wrappers_lint_clean(kind: str, tmp_path: Path) -> None:
     each = made(kind)
     lint(save(tmp_path, each, CLOCK_LIBRARY, "net_cdc.sv"), "net_cdc")

@@ -56,10 +56,10 @@ template <typename Port> std::uint32_t* words_of(Port& port) { return reinterpre
 // Memories outside of the circuit: each takes the tokens of a frame in order, and gives its spans of them back.
 class Memories {
   public:
-    void read(std::ifstream& file, const std::vector<Stream>& aways, const std::vector<Stream>& backs) {
-        for (std::size_t k = 0; k < aways.size(); k++) {
+    void read(std::ifstream& file, const std::vector<Stream>& outs, const std::vector<Stream>& backs) {
+        for (std::size_t k = 0; k < outs.size(); k++) {
             Memory m;
-            m.away = aways[k], m.back = backs[k];
+            m.away = outs[k], m.back = backs[k];
             std::size_t spans = 0, first = 0, count = 0;
             for (file >> m.latency >> spans; spans && file >> first >> count; spans--) {
                 while (count--) m.source.push_back(first++);
@@ -158,10 +158,10 @@ class Bench {
         load_.resize(loads);
         const std::size_t in_words = read(file, in_, frames_), out_words = read(file, out_, frames_);
         const std::size_t load_words = read(file, load_, 1);
-        std::vector<Stream> aways(memories), backs(memories);
-        read(file, aways, 1);
+        std::vector<Stream> outs(memories), backs(memories);
+        read(file, outs, 1);
         read(file, backs, 1);
-        memories_.read(file, aways, backs);
+        memories_.read(file, outs, backs);
         if (!file) throw std::runtime_error("the description of the streams cannot be read");
         responses_.resize(out_words);
         stimuli_ = filled(in_words, stimuli);

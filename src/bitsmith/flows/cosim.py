@@ -141,8 +141,8 @@ class Cosimulation:
     def files(self) -> Mapping[str, str | bytes]:
         loads = tuple(shape for shape, _ in self.loads)
         weights = [words.astype("<u4", copy=False).tobytes() for _, words in self.loads]
-        aways, backs = (tuple(each.out for each in self.loops), tuple(each.back for each in self.loops))
-        streams = (*self.inputs, *self.outputs, *loads, *aways, *backs)
+        outs, backs = (tuple(each.out for each in self.loops), tuple(each.back for each in self.loops))
+        streams = (*self.inputs, *self.outputs, *loads, *outs, *backs)
         counts = f"{len(self.inputs)} {len(self.outputs)} {len(loads)} {len(self.loops)} {int(self.waits)}"
         spec = [counts, *(f"{stream.words} {stream.tokens} {stream.gap}" for stream in streams)]
         for loop in self.loops:
@@ -150,9 +150,7 @@ class Cosimulation:
         return {
             f"{self.folder}/{HARNESS.name}": HARNESS.read_text(encoding="utf-8"),
             f"{self.folder}/{SHARED.name}": SHARED.read_text(encoding="utf-8"),
-            f"{self.folder}/bench.sv": bench(
-                self.top, self.inputs, self.outputs, loads, aways, backs, waits=self.waits
-            ),
+            f"{self.folder}/bench.sv": bench(self.top, self.inputs, self.outputs, loads, outs, backs, waits=self.waits),
             f"{self.folder}/streams.txt": "\n".join([*spec, ""]),
             f"{self.folder}/stimuli.bin": b"".join(little_endian(words, self.frames) for words in self.stimuli),
             **({f"{self.folder}/weights.bin": b"".join(weights)} if weights else {}),
@@ -259,7 +257,7 @@ def bench(
     inputs: Sequence[StreamShape],
     outputs: Sequence[StreamShape],
     loads: Sequence[StreamShape] = (),
-    aways: Sequence[StreamShape] = (),
+    outs: Sequence[StreamShape] = (),
     backs: Sequence[StreamShape] = (),
     *,
     waits: bool,
@@ -268,7 +266,7 @@ def bench(
 
     One that does not wait is ready in each cycle, and each result is the last one of its frame.
     """
-    sides = (("in", inputs, True), ("out", outputs, False), ("load", loads, True), ("away", aways, False))
+    sides = (("in", inputs, True), ("out", outputs, False), ("load", loads, True), ("away", outs, False))
     ports, connections, assigns = ["input logic clk", "input logic rst"], [".clk(clk)", ".rst(rst)"], list[str]()
     for side, streams, comes_in in (*sides, ("back", backs, True)):
         there, back = ("input", "output") if comes_in else ("output", "input")
