@@ -13,10 +13,13 @@ from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.dataflow.tokens import Stream
 
 
-def through_memories(network: Network, seed: int, most: int = 3, *, whole: bool = False) -> Network:
+def through_memories(
+    network: Network, seed: int, most: int = 3, *, whole: bool = False, rates: tuple[int, int] | None = None
+) -> Network:
     """``network``, of which some results pass through a memory, and all readers of each take them from there.
 
-    ``whole``: memories are read as a whole, in order; else in random spans, behind which tokens are reordered.
+    ``whole``: memories are read as a whole, in order; else in random spans, behind which tokens are reordered. ``rates`` are
+    their gaps and latencies, if these are not random.
     """
     rng = np.random.default_rng(seed)
     ports = [
@@ -34,7 +37,9 @@ def through_memories(network: Network, seed: int, most: int = 3, *, whole: bool 
         for source in sorted(chosen, key=lambda one: one.port):
             if source.process == number:
                 parts = list(
-                    _memory(rng, f"memory{len(new)}", moved[source], process.results[source.port], len(new), whole)
+                    _memory(
+                        rng, f"memory{len(new)}", moved[source], process.results[source.port], len(new), whole, rates
+                    )
                 )
                 new += parts
                 moved[source] = OutputPort(len(new) - 1)
@@ -48,10 +53,17 @@ def through_memories(network: Network, seed: int, most: int = 3, *, whole: bool 
 
 
 def _memory(
-    rng: np.random.Generator, name: str, source: OutputPort, stream: Stream, number: int, whole: bool
+    rng: np.random.Generator,
+    name: str,
+    source: OutputPort,
+    stream: Stream,
+    number: int,
+    whole: bool,
+    rates: tuple[int, int] | None,
 ) -> Iterator[Process]:
     """The memory, and what puts its tokens in order again; they have numbers from ``number`` on."""
-    tokens, rates = stream.tokens, (int(rng.integers(1, 4)), int(rng.choice([1, 2, 7, 30])))
+    tokens, drawn = stream.tokens, (int(rng.integers(1, 4)), int(rng.choice([1, 2, 7, 30])))
+    rates = drawn if rates is None else rates
     if whole:
         yield Process(Outside(name, ((0, tokens),), *rates), (source,), (stream,), (stream,))
         return

@@ -38,7 +38,7 @@ int main(int argc, char** argv) {
     std::map<unsigned, unsigned char> memory;
     std::deque<Burst> told, answers, reads;
     std::vector<unsigned> frame;
-    unsigned base = 0, read = 0, frames = 0, errors = 0, seen = 0, wait_for = 0, long_wait = 0, resets = 0, clearing = 0;
+    unsigned base = 0, read = 0, frames = 0, errors = 0, seen = 0, wait_for = 0, long_wait = 0, resets = 0, clearing = 0, quiet = 0;
     bool started = false, offered = false;
     unsigned beat = 0, held = 0;
     for (int now = 0; now < cycles; ++now) {
@@ -119,6 +119,8 @@ int main(int argc, char** argv) {
             }
             if (held && frame.size() == beats) frame.clear(), read = wait_for = held = 0, ++frames;
             if (!held && frame.size() > beats) return fail(now, "a beat before all were read");
+            quiet = dut.clear || (dut.s_tvalid && dut.s_tready) || (dut.m_tvalid && dut.m_tready) ? 0 : quiet + 1;
+            if (quiet > 1500) return fail(now, "nothing moves");
             if (dut.start && !dut.busy) started = true, base = dut.address;
             else if (!dut.busy && (!answers.empty() || !reads.empty() || !told.empty())) return fail(now, "not busy too early");
         }

@@ -81,7 +81,7 @@ MUTANTS = [
     ("(written >= last) &", ""),  # reads what memory has not acknowledged
     ("& (places >= {2'd0, MOST})", ""),  # of large frames alone
     ("MOST - {1'b0, at[3:0]}) << PART_SHIFT) - BURST_BITS'(first)", "MOST - {1'b0, at[3:0]}) << PART_SHIFT)"),
-    ("settled & (written < last)", "1'b0 & (written < last)"),  # what others wait for is never read
+    ("(written < last) & (written > next)", "1'b0"),  # what others wait for is never read
     ("((part == LAST_PART) | (beats_left == ONE))", "(part == LAST_PART)"),
     ("assign kept = in_part ? '0 : size", "assign kept = size"),
     ("assign cut = stale", "assign cut = 1'b0"),  # or never written

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bitsmith.building import design
 from bitsmith.building.design import Circuit, circuit
+from bitsmith.dataflow.processes import Network
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
@@ -20,6 +22,7 @@ from tests.mapping.test_partition import demanded
 from tests.properties.outside import through_memories
 from tests.properties.programs import random_program
 from tests.properties.transformers import in_visits, transformer
+from tests.rtl.test_streams import convolutional
 from tests.rtl.wrapped import DIGEST, expected, inputs_of, made
 from tests.systems.memory_board import Memory, memory_board
 from tests.systems.test_memory_circuits import MASTER
@@ -68,11 +71,21 @@ def test_two_memories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 
 
 def with_memories(
-    monkeypatch: pytest.MonkeyPatch, program: Program, directives: Directives, seed: int, *, whole: bool
+    monkeypatch: pytest.MonkeyPatch,
+    program: Program,
+    directives: Directives,
+    seed: int,
+    *,
+    whole: bool = False,
+    rates: tuple[int, int] | None = None,
 ) -> Circuit:
     """The circuit of ``program``, of which results pass through memories."""
+
+    def changed(*of: Any) -> Network:
+        return through_memories(partition(*of), seed, whole=whole, rates=rates)
+
     with monkeypatch.context() as patched:
-        patched.setattr(design, "partition", lambda *of: through_memories(partition(*of), seed, whole=whole))
+        patched.setattr(design, "partition", changed)
         return circuit(program, directives, ECP5.delays, 8.0, "net", Title("test", DIGEST))
 
 
@@ -80,7 +93,7 @@ def with_memories(
 @pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k in {1, 3} else ()) for k in range(20)])
 def test_random_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     program = drop_dead(random_program(seed, hardware=True), keep_probes=False)
-    each = with_memories(monkeypatch, program, demanded(seed, program), seed, whole=False)
+    each = with_memories(monkeypatch, program, demanded(seed, program), seed)
     assert_beside_a_memory(tmp_path, monkeypatch, each, seed=seed + 1)
 
 
@@ -91,3 +104,22 @@ def test_what_is_written_depends_on_what_is_read(tmp_path: Path, monkeypatch: py
     program = transformer(seed)
     each = with_memories(monkeypatch, program, in_visits(program, seed, FAST), seed, whole=True)
     assert_beside_a_memory(tmp_path, monkeypatch, each, seed=seed + 1, frames=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(1, marks=pytest.mark.ci), 5, 6])
+def test_cycles_are_those_of_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """A memory of 20 cycles, and up to 90 of what writes and reads it; tokens are up to two beats of the bus."""
+    frames, directives = 20, Directives({"conv": 3}, False)
+    each = with_memories(monkeypatch, convolutional(12, 1), directives, seed, rates=(2, 110))
+    written(tmp_path, each, "pynq-z2", interface=MASTER)
+    x = inputs_of(each.program, frames)
+    planned = each.cycles[0] + (frames - 1) * each.cycles[1]
+    with memory_board(tmp_path, each, board_named("pynq-z2").bus_bytes) as (board, buffers):
+        driver = overlaid(monkeypatch, tmp_path, board, buffers)
+        registers = driver.ends[1]
+        for memory in (Memory(latency=20, bits=64), Memory(latency=10, more=10, period=1560, pause=35, bits=64)):
+            board.behave(memory)
+            before = registers.counts()
+            np.testing.assert_array_equal(driver.predict(x[0]), expected(each.program, x)[0])
+            assert planned * 0.8 <= registers.counts().since(before).busy <= planned * 1.03

@@ -2,15 +2,14 @@
 // The writer of bitsmith_memory_spans.
 //
 // A burst has at most 16 words and ends where a multiple of 16 words ends, so that none crosses 4 KiB. Memory is told of it when
-// all its words are there, which then come without a gap. Where no beat has come for 32 cycles, words that are there are written
-// as a shorter burst, and then the beats of a word that is not full: others may wait for what is made of these.
+// all its words are there, which then come without a gap. Where words have waited for 32 cycles, they are a shorter burst; a word
+// that is not full is written after as long, and again with its other beats: these may come of what is made of the first ones.
 //
 // anew      a frame begins: nothing is under way, or clear
 // active    beats are taken
 // base      the word of memory that a frame begins with
 // busy      memory has to answer, or a burst has begun
 // begun     beats of the frame have come
-// settled   no beat has come for long, and all are written
 // written   beats that memory has acknowledged
 module bitsmith_memory_fill #(
     parameter int BEAT = 8,
@@ -28,7 +27,6 @@ module bitsmith_memory_fill #(
     output logic              busy,
     output logic              failed,
     output logic              begun,
-    output logic              settled,
     output logic [ COUNT-1:0] written,
     output logic              m_axi_awvalid,
     input  logic              m_axi_awready,
@@ -71,7 +69,7 @@ module bitsmith_memory_fill #(
     logic [6:0] waiting;  // words that are here, without those of the burst that goes out
     logic [4:0] left;  // words of that burst
     logic [2:0] bursts;  // that are not confirmed
-    logic [5:0] idle;  // cycles without a beat
+    logic [5:0] age;  // cycles that what is here has waited
     logic [4:0] to_end;
     logic [4:0] burst;
     logic [4:0] size;
@@ -99,7 +97,7 @@ module bitsmith_memory_fill #(
 
     assign to_end = MOST - {1'b0, at[3:0]};
     assign burst = (words_left < COUNT'(to_end)) ? words_left[4:0] : to_end;
-    assign stale = idle == LONG;
+    assign stale = age == LONG;
     assign there = (waiting >= {2'd0, burst}) & (burst != '0);
     assign size = there ? burst : waiting[4:0];
     assign kept = in_part ? '0 : size;
@@ -118,7 +116,6 @@ module bitsmith_memory_fill #(
     assign busy = m_axi_awvalid | (left != '0) | (bursts != '0);
     assign failed = confirmed & m_axi_bresp[1];
     assign begun = taken != '0;
-    assign settled = stale & (written == taken);
     assign cut = stale & active & (waiting == '0) & (held_strobe != '0) & room & ~in_part & ~clear;
     assign s_tready = active & (taken != ALL) & room & ~in_part & ~cut & ~anew;
     assign take = s_tvalid & s_tready;
@@ -155,15 +152,15 @@ module bitsmith_memory_fill #(
             told <= '0;
             written <= '0;
             waiting <= '0;
-            idle <= '0;
+            age <= '0;
             in_part <= 1'b0;
             held_strobe <= '0;
         end else begin
             if (take) taken <= taken + 1'b1;
             if (push) held_strobe <= '0;
             else if (take) held_strobe <= strobe;
-            if (take) idle <= '0;
-            else if (active & ~stale) idle <= idle + 1'b1;
+            if (tell | ((waiting == '0) & (held_strobe == '0))) age <= '0;
+            else if (~stale) age <= age + 1'b1;
             if (cut) in_part <= 1'b1;
             else if (tell) in_part <= 1'b0;
             if (tell) begin

@@ -2,12 +2,12 @@
 // The reader of bitsmith_memory_spans.
 //
 // A burst has at most 16 words and ends where a multiple of 16 words ends, so that none crosses 4 KiB. Memory is asked for it when
-// all its beats are written, and there is a place for each of its words: what comes is always taken. Where the writer has settled,
-// memory is asked for those beats that are written. A word is read again where a burst ends within it.
+// there is a place for each of its words: what comes is always taken. Where not all of its beats are written, it has those that
+// are. A word is read again where a burst ends within it.
 //
 // anew      a frame begins: nothing is under way, or clear
 // base      the word of memory that a frame begins with
-// settled, written   of the writer
+// written   beats that memory has acknowledged
 // busy      words have to come
 // walked    all spans are read
 module bitsmith_memory_walk #(
@@ -24,7 +24,6 @@ module bitsmith_memory_walk #(
     input  logic              anew,
     input  logic              active,
     input  logic [63-WORD_SHIFT:0] base,
-    input  logic              settled,
     input  logic [ COUNT-1:0] written,
     output logic              busy,
     output logic              failed,
@@ -135,7 +134,7 @@ module bitsmith_memory_walk #(
                     next <= last;
                     span_left <= span_left - COUNT'(most);
                     state <= NEXT;
-                end else if (settled & (written < last) & (written > next)) begin
+                end else if ((written < last) & (written > next)) begin
                     most <= here;
                     state <= BOUND;
                 end
