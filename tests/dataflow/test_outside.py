@@ -13,7 +13,9 @@ from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.schedule import schedule
 from bitsmith.dataflow.text import to_text
 from bitsmith.dataflow.tokens import Stream
+from bitsmith.devices.ecp5 import ECP5
 from bitsmith.emulate import Emulator
+from bitsmith.estimate.size import estimate_network
 from bitsmith.ir.types import TensorType, objects
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
@@ -110,3 +112,18 @@ def test_states_that_go_round(seed: int) -> None:
     acts = clock.run(found.frames)
     assert found.latency == clock.ends(acts, 0) - min(acts[n][0] for n in clock.sources)
     assert found.interval >= clock.pace(acts, found.frames)
+
+
+def test_it_takes_a_handshake_and_no_memory_on_chip() -> None:
+    source, memory, sink = MEMORY.strip().splitlines()
+    plain = parse(f"{source}\n{sink.replace('%2 = sink %1', '%1 = sink %0')}")
+    with_memory, without = (estimate_network(each, ECP5, 8.0) for each in (parse(MEMORY), plain))
+    assert "outside" in memory and with_memory.bram == without.bram == 0
+    assert 0 < with_memory.lut - without.lut < 100
+
+
+MEMORY = """
+%0 = source name=x gives (1000) (1) 0 -8 7
+%1 = outside %0 name="maps" spans=(0,1000) gap=1 latency=20 gives (1000) (1) 0 -8 7
+%2 = sink %1 name=y
+"""
