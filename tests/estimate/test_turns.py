@@ -45,9 +45,9 @@ def test_multipliers_that_are_busy_are_counted() -> None:
 def test_the_layer_in_which_most_multipliers_are_idle_is_named() -> None:
     layers = [LayerCycles("dense", 9, 9, 90, 360), LayerCycles("sum", 9, 9, 60, 60), LayerCycles("few", 9, 9, 1, 0)]
     assert "70% of the 4 multipliers are busy meanwhile, 25% in 'sum', where most are idle." in str(
-        EngineCycles(layers, 4, 8, 1, 0)
+        EngineCycles(layers, 4, 8, 1, 0, 0, 0)
     )
-    assert "idle" not in str(EngineCycles(layers[:1], 4, 8, 1, 0))
+    assert "idle" not in str(EngineCycles(layers[:1], 4, 8, 1, 0, 0, 0))
 
 
 def test_engines_with_weights_in_tables_wait_for_none() -> None:

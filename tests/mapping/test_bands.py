@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.kinds import Engine
+from bitsmith.dataflow.kinds import Engine, Outside
 from bitsmith.dataflow.processes import Network
 from bitsmith.devices.family import Part
 from bitsmith.devices.parts import resolve_part
@@ -87,7 +87,7 @@ def limited(program: Program, blocks: int, reuse: int = 10_000, rate: float = FA
 def test_fewer_numbers_are_held_where_the_part_has_less_room() -> None:
     """The words of the memory fit each time, until there is no room even for single rows."""
     program, words, bands = pyramid(), list[int](), list[int]()
-    for blocks in (1000, 46, 36, 30):
+    for blocks in (1000, 46, 38, 32):
         network = assert_same(program, limited(program, blocks))
         kind = engine(network)
         words.append(kind.words)
@@ -106,15 +106,19 @@ def test_no_bands_where_monitors_watch_or_each_band_would_have_a_table() -> None
         assert len(kind.layers) == len({layer.name for layer in kind.layers})
 
 
-def divided(images: Images, seed: int) -> tuple[Bands, ...]:
-    """Units in some numbers of bands that they can have."""
-    rng, bands, first, cuts = random.Random(seed), list[Bands](), 0, images.cuts
+def divided(images: Images, seed: int, *, outside: bool) -> tuple[Bands, ...]:
+    """Units in some numbers of bands that they can have; tensors between some of them are ``outside``, if that is set."""
+    rng, bands, first, cuts, comes = random.Random(seed), list[Bands](), 0, images.cuts, False
     while first < len(cuts) - 1:
         end = rng.randint(first + 1, min(len(cuts) - 1, first + 4))
-        one = cuts[first], cuts[end], rng.choice([1, 2, 2, 3, 4, 6])
-        if one[2] > 1 and images.apart(one) is not None:
+        leaves = outside and images.units[cuts[end] - 1].blocks > 1 and rng.random() < 0.6
+        count = rng.choice([1, 2, 2, 3, 4, 6]) if leaves or not comes else 1
+        one = Bands(cuts[first], cuts[end], count, comes, leaves)
+        if count > 1 and images.apart(one) is None:
+            one = replace(one, count=1)
+        if one.count > 1 or leaves:
             bands.append(one)
-        first = end
+        first, comes = end, leaves
     return tuple(bands)
 
 
@@ -128,6 +132,8 @@ def with_bands(
         if row.parts != (1, 1) or len(visits_of(units)) > 1:
             return row
         bands = choose(images_of(builder, units), places_of(builder, units, row.banks)[0]) or ()
+        if row.abreast > 1 and any(one.leaves for one in bands):
+            return row
         chosen.extend([bands] * bool(bands))
         return replace(row, bands=bands)
 
@@ -135,22 +141,28 @@ def with_bands(
     return chosen
 
 
-def with_random_bands(monkeypatch: pytest.MonkeyPatch, seed: int) -> list[tuple[Bands, ...]]:
-    """Have engines of one window at once compute in any bands, and tell which."""
-    return with_bands(monkeypatch, lambda images, _: divided(images, seed))
+def with_random_bands(monkeypatch: pytest.MonkeyPatch, seed: int, *, outside: bool = False) -> list[tuple[Bands, ...]]:
+    """Have engines of one window at once compute in any bands, and tell which; with some tensors ``outside``."""
+
+    def choose(images: Images, _: int) -> tuple[Bands, ...]:
+        bands = divided(images, seed, outside=outside)
+        return bands if not outside or any(one.leaves for one in bands) else ()
+
+    return with_bands(monkeypatch, choose)
 
 
 MAKERS = (random_network, random_maps, inverted, preactivated)
 
 
+@pytest.mark.parametrize("outside", [False, True], ids=["on chip", "outside"])
 @shares(40, fast=1)
-def test_any_bands_compute_the_same(share: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever windows reach beyond a band, and whatever passes by."""
+def test_any_bands_compute_the_same(share: int, *, outside: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever windows reach beyond a band, and whatever passes by, on the chip or in a memory outside."""
     found = 0
     for seed in range(20 * share, 20 * share + 20):
         for make in MAKERS:
             program = make(seed)
-            chosen = with_random_bands(monkeypatch, seed)
+            chosen = with_random_bands(monkeypatch, seed, outside=outside)
             assert_same(program, replace(turns(seed, program), weights_rate=(FAST, 16.0, 3.0)[seed % 3]), seed)
             found += len(chosen)
         if seed % 2 and found:
@@ -164,8 +176,9 @@ def tall_in_bands(monkeypatch: pytest.MonkeyPatch, seed: int) -> tuple[Program, 
 
     def choose(images: Images, whole: int) -> tuple[Bands, ...] | None:
         if seed % 2 == 0:
-            return divided(images, seed)
-        return next(filter(None, (images.within(whole * part // 10, 0.5) for part in parts)), None)
+            return divided(images, seed, outside=seed % 4 == 0)
+        moved = 16 if seed % 4 == 1 else 0
+        return next(filter(None, (images.within(whole * part // 10, 0.5, moved) for part in parts)), None)
 
     directives = replace(shared(program, 10_000), weights_rate=(FAST, 16.0, 3.0)[seed % 3])
     return program, directives, with_bands(monkeypatch, choose)
@@ -190,24 +203,56 @@ def test_a_result_takes_the_words_of_what_it_is_made_of() -> None:
     first, *_ = images.cuts
     for end in images.cuts[1:]:
         for count in (2, 4):
-            apart = images.apart((first, end, count))
+            one = Bands(first, end, count, comes=False, leaves=False)
+            apart = images.apart(one)
             if apart is None:
                 continue
-            units = images.banded([(first, end, count)])
+            units = images.banded([one])
             source, result = images.units[first].sources[0], images.units[end - 1].result
             whole = images.numbers(source) + images.numbers(result)
             held = max(unit.band.size for unit in units if unit.band and unit.makes == (source, 0))
             assert held == max(images.numbers(source), apart[0] + images.numbers(result)) < whole
 
 
-@pytest.mark.parametrize("bands", [(0, 1, 4), (0, 2, 4), (1, 2, 2), (1, 4, 4), (2, 4, 3)], ids=str)
-def test_rows_that_are_read_yet_are_left_alone(bands: Bands, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("which", [(0, 1, 4), (0, 2, 4), (1, 2, 2), (1, 4, 4), (2, 4, 3)], ids=str)
+def test_rows_that_are_read_yet_are_left_alone(which: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Images that grow, shrink and stay as large, from the first or the last band on."""
     program, asked = pyramid(24, 8), limited(pyramid(24, 8), 10_000)
 
     def banded(builder: DataflowBuilder, units: Sequence[Unit], row: Row, *_: object) -> Row:
-        return replace(row, bands=(bands,))
+        return replace(row, bands=(Bands(*which, comes=False, leaves=False),))
 
     monkeypatch.setattr(engines, "banded", banded)
     kind = engine(assert_same(program, asked))
     assert len(kind.layers) > len({layer.name for layer in kind.layers})
+
+
+def pyramid_of_sums(seed: int = 0) -> Program:
+    """Convolutions with skip connections over images that stay large until the last one."""
+    builder = ProgramBuilder()
+    x, zero = builder.input("x", (16, 8, 2), FORMAT), builder.const(0)
+    with builder.layer("first"):
+        x = builder.max(convolved(builder, x, 8, 1), zero)
+    for number in range(3):
+        with builder.layer(f"inner_{number}"):
+            y = builder.max(convolved(builder, x, 4, 2 + number + seed), zero)
+        with builder.layer(f"outer_{number}"):
+            y = convolved(builder, y, 8, 5 + number)
+        with builder.layer(f"sum_{number}"):
+            x = builder.max(builder.cast(builder.add(x, y), FORMAT), zero)
+    with builder.layer("pool"):
+        x = builder.amax(x, (0, 1))
+    with builder.layer("dense"):
+        y = builder.linear(x, np.random.default_rng(5).integers(-15, 16, (8, 4)), 5)
+    return builder.program([("y", y)])
+
+
+def test_sums_go_outside_where_the_part_has_no_room_for_one_of_them() -> None:
+    """A sum has 1,024 numbers: memory for all, for one and rows of another, and for one that the last layer but one reads."""
+    program, words, outside = pyramid_of_sums(), list[int](), list[bool]()
+    for blocks in (1000, 140, 90):
+        network = assert_same(program, limited(program, blocks))
+        words.append(engine(network).words)
+        outside.append(any(isinstance(process.kind, Outside) for process in network.processes))
+    assert outside == [False, False, True]
+    assert 1024 <= words[2] < 1100 < words[1] < words[0]

@@ -38,7 +38,7 @@ def planned(draw: st.DrawFn) -> EngineCycles:
         words, steps = draw(st.integers(0, 5000)), draw(st.integers(1, 10**6))
         products = steps * draw(st.integers(1, multipliers))
         layers.append(LayerCycles(f"layer_of_some_name_{place}", words, words * gap, steps, products))
-    return EngineCycles(layers, multipliers, draw(st.integers(2, 4096)), gap, 0)
+    return EngineCycles(layers, multipliers, draw(st.integers(2, 4096)), gap, 0, 0, 0)
 
 
 def chart_of(engine: EngineCycles) -> tuple[str, Roofline]:
@@ -107,7 +107,7 @@ def test_weights_in_the_circuit_have_a_flat_roof() -> None:
 
 def test_each_engine_has_a_roof_of_its_own() -> None:
     layers = [LayerCycles("first", 8, 16, 40, 400), LayerCycles("second", 0, 0, 40, 10)]
-    rows = section([EngineCycles(layers[:1], 10, 64, 2, 0), EngineCycles(layers, 16, 64, 0, 0)]).rows
+    rows = section([EngineCycles(layers[:1], 10, 64, 2, 0, 0, 0), EngineCycles(layers, 16, 64, 0, 0, 0, 0)]).rows
     (first, one), (second, two) = rooflines(rows)
     assert first == "Engine 1: 10 multipliers, 4 bytes of weights in a cycle" and one.names == ["first"]
     assert second == "Engine 2: 16 multipliers, weights are in the circuit" and two.names == ["first", "second"]
@@ -117,7 +117,7 @@ def test_each_engine_has_a_roof_of_its_own() -> None:
 def test_the_table_says_what_bounds_each_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     layers = [LayerCycles(name, words, 2 * words, 40, 400) for name, words in (("slow", 90), ("fast", 8), ("same", 20))]
-    report = Report([section([EngineCycles(layers, 10, 60, 2, 0)])])
+    report = Report([section([EngineCycles(layers, 10, 60, 2, 0, 0, 0)])])
     assert [cells(row) for row in report.find(Engines).rows] == [  # type: ignore[union-attr]
         ("slow", "1", "400", "2.2", "675", "180", "memory"),
         ("fast", "1", "400", "10", "60", "40", "multipliers"),

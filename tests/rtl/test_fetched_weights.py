@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.kinds import Engine, Replay
+from bitsmith.dataflow.kinds import Engine, Outside, Replay
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.flows import cosim
 from bitsmith.ir.builder import ProgramBuilder
@@ -18,7 +18,7 @@ from bitsmith.mapping.engine import engines
 from bitsmith.mapping.multipliers import lane_multipliers
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
-from tests.mapping.test_bands import MAKERS, limited, pyramid, tall_in_bands, with_random_bands
+from tests.mapping.test_bands import MAKERS, limited, pyramid, pyramid_of_sums, tall_in_bands, with_random_bands
 from tests.mapping.test_engines import FORMAT, depthwise, perceptron, residual, shared
 from tests.mapping.test_fetched_weights import at_once, copied
 from tests.properties import few
@@ -56,6 +56,18 @@ def test_bands_of_rows(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     chosen = with_random_bands(monkeypatch, seed)
     partition(drop_dead(program, keep_probes=False), directives)
     if chosen:
+        assert_streams(program, directives, tmp_path, seed, frames=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k in {0, 1, 2} else ()) for k in range(60)])
+def test_maps_outside(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows leave for the memory outside, and come back with the bands that need them."""
+    program, asked = pyramid_of_sums(seed), limited(pyramid_of_sums(seed), 10_000)
+    directives = replace(asked, weights_rate=RATES[seed % 4])
+    with_random_bands(monkeypatch, seed, outside=True)
+    network = partition(drop_dead(program, keep_probes=False), directives)
+    if any(isinstance(process.kind, Outside) for process in network.processes):
         assert_streams(program, directives, tmp_path, seed, frames=4)
 
 

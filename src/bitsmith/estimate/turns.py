@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bitsmith.dataflow.kinds import Engine, Source
-from bitsmith.dataflow.processes import Network
+from bitsmith.dataflow.kinds import Engine, Outside, Source
+from bitsmith.dataflow.processes import Network, Process
 
 _NAMED = 6
 """Layers that a note names."""
@@ -37,7 +37,7 @@ class EngineCycles:
     """The layers of an engine in order on its ``multipliers``, and the bits of words of weights.
 
     One comes from a memory outside in ``gap`` cycles, which is 0 where weights are in the circuit. ``biases`` come before all
-    weights, one in a word.
+    weights, one in a word. ``written`` numbers of maps go there with a frame, and ``read`` ones come back.
     """
 
     layers: Sequence[LayerCycles]
@@ -45,6 +45,8 @@ class EngineCycles:
     bits: int
     gap: int
     biases: int
+    written: int
+    read: int
 
     @property
     def busy(self) -> float:
@@ -66,6 +68,10 @@ class EngineCycles:
             f"{multipliers:,}: {bound} what bounds the rate. {self.busy:.0%} of the {self.multipliers} multipliers are busy "
             f"meanwhile{self._idle()}."
         )
+        if self.written:
+            text += (
+                f" Maps without room lie in the memory, too: {self.written:,} numbers are written, {self.read:,} read."
+            )
         waiting = [repr(layer.name) for layer in self.layers if layer.waits]
         if not waiting:
             return text
@@ -83,17 +89,24 @@ class EngineCycles:
 
 def engine_cycles(network: Network) -> Iterator[EngineCycles]:
     """All engines of a network."""
-    for process in network.processes:
+    for number, process in enumerate(network.processes):
         kind = process.kind
         if not isinstance(kind, Engine):
             continue
+        outside = next((one for one in network.processes if _is_map(one, number)), None)
+        moved = (outside.takes[0].tokens, outside.results[0].tokens) if outside else (0, 0)
         bits, gap = kind.table.bits, 0
         if kind.fed:
             replay = network.processes[process.args[-1].process]
             source = network.processes[replay.args[0].process].kind
             assert isinstance(source, Source) and source.stored is not None
             bits, gap = replay.takes[0].bits, source.stored.gap
-        yield EngineCycles(tuple(_layers(kind, gap)), kind.lanes * kind.positions, bits, gap, kind.biases)
+        yield EngineCycles(tuple(_layers(kind, gap)), kind.lanes * kind.positions, bits, gap, kind.biases, *moved)
+
+
+def _is_map(process: Process, engine: int) -> bool:
+    """Return True if a process has the maps of an ``engine`` in a memory outside."""
+    return isinstance(process.kind, Outside) and process.args[0].process == engine
 
 
 def _layers(kind: Engine, gap: int) -> Iterator[LayerCycles]:

@@ -25,7 +25,7 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.elementwise import elementwise
 from bitsmith.mapping.engine.alike import alike_parts
 from bitsmith.mapping.engine.engines import engines, placed_region
-from bitsmith.mapping.engine.fetched import weights_rates
+from bitsmith.mapping.engine.fetched import memory_rates
 from bitsmith.mapping.engine.room import executed
 from bitsmith.mapping.fusion import fuse
 from bitsmith.mapping.joined_constants import joined_constants
@@ -143,7 +143,7 @@ def _placed(builder: DataflowBuilder, node: Node) -> StepId:
 def _steps(builder: DataflowBuilder) -> list[Step]:
     """All steps, operands first."""
     placed = list(engines(builder))
-    rates = weights_rates(builder.directives, [(executed(builder, region.units, row), row) for region, row in placed])
+    rates = memory_rates(builder, [(executed(builder, region.units, row), row) for region, row in placed])
     shared = {place: (*one, rate) for one, rate in zip(placed, rates, strict=True) for place in one[0].nodes}
     turns, beside = dict[NodeId, dict[NodeId, StepId]](), alike_parts(builder, [region.units for region, _ in placed])
     for index, node in enumerate(builder.program.nodes):

@@ -24,15 +24,16 @@ from bitsmith.mapping.builder import DataflowBuilder, NodeId, Port, StepId, buil
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine.attention import are_whole, heads_of, held_places, with_computed
 from bitsmith.mapping.engine.beside import Beside, raw_stream
-from bitsmith.mapping.engine.fetched import fetched
+from bitsmith.mapping.engine.fetched import Rates, fetched
 from bitsmith.mapping.engine.function import TokenFunction
+from bitsmith.mapping.engine.outside import through_memory
 from bitsmith.mapping.engine.parts import across, in_parts, parts_for
 from bitsmith.mapping.engine.places import Tensor
 from bitsmith.mapping.engine.room import banded, executed, holds, number_bits, places_of
 from bitsmith.mapping.engine.rows import Row, Way, bias_words, layers_on, rows_of, way_of
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit, copied, element, units_of
-from bitsmith.mapping.engine.visits import joined, visits_of, waiting
+from bitsmith.mapping.engine.visits import joined, numbers_of, visits_of, waiting
 from bitsmith.mapping.memories import shares_port
 from bitsmith.mapping.sweeps import narrow
 
@@ -269,12 +270,12 @@ def placed_region(
     builder: DataflowBuilder,
     region: Region,
     row: Row,
-    rate: float | None,
+    rates: Rates | None,
     turns: dict[NodeId, StepId],
     result: NodeId,
     beside: Beside,
 ) -> StepId:
-    """The step that has a ``result`` of ``region``; ``rate`` is that of its engine of `weights_rates`.
+    """The step that has a ``result`` of ``region``; ``rates`` are those of its engine of `memory_rates`.
 
     ``turns`` of the region have what is made already: operands of visits by their source, and the engine by its last result.
     Results of a circuit ``beside`` are one operand, and those that one circuit takes are one result.
@@ -296,8 +297,13 @@ def placed_region(
     builder.layer = unit.name
     if last not in turns:
         function = region.function()
-        engine = engine_of(builder, region, row, function, function.biases, fed=rate is not None)
-        words = () if rate is None else (fetched(builder, engine, rate),)
+        engine = engine_of(builder, region, row, function, function.biases, fed=rates is not None)
+        words = () if rates is None else (fetched(builder, engine, rates.weights),)
+        inside = executed(builder, region.units, row)
+        if len(visits) == 1 < len(visits_of(inside)):
+            assert rates is not None, "numbers go where weights come from"
+            turns[last] = through_memory(builder, engine, inside, (operand, *words), stream, rates.maps)
+            return builder.with_native_form(turns[last], shape[:-1], shape[-1:])
         shares, several = (tuple(own) if len({*own}) < len(own) else None for own in (numbers, gives))
         engine = replace(engine, shares=shares, gives=several)
         turns[last] = builder.add(engine, (operand,) * len(streams) + words, stream)
@@ -343,7 +349,7 @@ def engine_of(
         outside = fed and seen is None and layer.blocks == 1 < layer.passes and unit is not units[-1]
         outside = (outside and math.prod(layer.windows) > 1) or unit.result in held
         of_unit = replace(layer, pitch=pitch, source=at[0], target=target, bias=bias, choices=choices)
-        comes = math.prod(builder.shape(unit.sources[0])) if len(visits) > 1 and id(unit) in firsts else 0
+        comes = numbers_of(builder, unit)[1] if len(visits) > 1 and id(unit) in firsts else 0
         like = bands.setdefault((unit.result, unit.name), len(layers)) if unit.band else len(layers)
         of_unit = replace(of_unit, like=like if like < len(layers) else None)
         own = replace(of_unit, outside=outside, watched=seen, loads=comes, leaves=len(visits) > 1 and unit.leaves)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,19 +13,21 @@ from bitsmith.dataflow.kinds import Replay, Source
 from bitsmith.dataflow.replay import StoredWeights
 from bitsmith.dataflow.storage import Memory, weight_bits
 from bitsmith.dataflow.tokens import Stream
+from bitsmith.devices.family import Part
 from bitsmith.devices.system import beat_bytes
 from bitsmith.ir.types import TensorType
 from bitsmith.mapping.builder import DataflowBuilder, StepId
-from bitsmith.mapping.directives import Directives, WeightsBus
+from bitsmith.mapping.directives import WeightsBus
 from bitsmith.mapping.engine.rows import Row, bias_words, layers_on
-from bitsmith.mapping.engine.units import Unit
+from bitsmith.mapping.engine.units import Unit, element
+from bitsmith.mapping.engine.visits import numbers_of, visits_of
 from bitsmith.mapping.memories import has_room
 
 _LEAST_HELD = 16
 """Words that are fetched ahead where none comes twice."""
 
-OTHERS = 6
-"""Memory blocks of which numbers and weights of an engine leave one to biases, tables and FIFOs."""
+_OTHERS, _TABLES = 6, 16
+"""Memory blocks of which numbers and weights of an engine leave one to all else, and to tables and FIFOs."""
 
 _SHARE_AHEAD = 4
 """Memory blocks, or larger memories, that an engine leaves, to each that may hold words for later parts."""
@@ -57,7 +60,9 @@ def _places_ahead(
     if part is None:
         return places
     maps = engine.positions * engine.banks * part.family.memory.count(engine.bank_words, engine.number_bits)
-    if not has_room(places, bits, maps + part.die.brams // OTHERS, 1, part):
+    biases = Memory(engine.biases, engine.bias_bits * engine.bias_group)
+    choices = Memory(engine.results_of_windows, len({layer.name for layer in engine.layers}).bit_length())
+    if not has_room(places, bits, maps + blocks_beside(part, (biases, choices)), 1, part):
         return max(held) + _LEAST_HELD
     wanted, lacking = places, 0  # when a part begins, of those from it on
     for own, (count, times) in zip(reversed(held), reversed(parts), strict=True):
@@ -65,6 +70,12 @@ def _places_ahead(
     while wanted > places and not has_room(wanted - places, bits, maps, _SHARE_AHEAD, part):
         wanted //= 2
     return max(wanted, places)
+
+
+def blocks_beside(part: Part, memories: Sequence[Memory]) -> int:
+    """The memory blocks that numbers and weights of an engine leave to ``memories`` of biases and choices, tables and FIFOs."""
+    biases = sum(part.family.memory.count(one.words, one.bits) for one in memories if one.words)
+    return max(part.die.brams // _OTHERS, biases + part.die.brams // _TABLES)
 
 
 def least_held(layers: Sequence[EngineLayer]) -> Memory:
@@ -87,19 +98,38 @@ def word_cycles(bits: int, rate: float, bus: WeightsBus | None) -> int:
     return max(math.ceil(8 * beat * beats / rate), math.ceil(beats * bus.beat_cycles), beats)
 
 
-def weights_rates(directives: Directives, placed: Sequence[tuple[Sequence[Unit], Row]]) -> list[float | None]:
-    """The bits of weights that each engine takes from the memory outside in a cycle: as many times more as it needs for a frame.
+class Rates(NamedTuple):
+    """The bits in a cycle that an engine takes of the memory outside: of ``weights``, and of ``maps`` both ways."""
 
-    None: theirs are in tables.
-    """
-    rate = directives.weights_rate
-    if rate is None:
+    weights: float
+    maps: float
+
+
+def memory_rates(builder: DataflowBuilder, placed: Sequence[tuple[Sequence[Unit], Row]]) -> list[Rates] | list[None]:
+    """The rates of each engine: as many times more of the memory's as it needs for a frame. None: weights are in tables."""
+    rate = builder.directives.weights_rate
+    if rate is None or not placed:
         return [None] * len(placed)
-    bits = list[int]()
-    for units, row in placed:
-        layers = layers_on(units, row)
-        has_biases = any(bool(np.any(unit.bias != 0)) for unit in units)
-        biases = bias_words(units, [row])[row] if has_biases else 0
-        word = max(layer.lanes for layer in layers) * max(weight_bits(layer.weights) for layer in layers)
-        bits.append(word * (biases + sum(layer.words for layer in layers)))
-    return [rate * (own / sum(bits)) for own in bits]
+    bits = [(_weight_bits(units, row), _map_bits(builder, units, row)) for units, row in placed]
+    share = rate / sum(map(sum, bits))
+    return [Rates(weights * share, maps * share) for weights, maps in bits]
+
+
+def _weight_bits(units: Sequence[Unit], row: Row) -> int:
+    layers = layers_on(units, row)
+    has_biases = any(bool(np.any(unit.bias != 0)) for unit in units)
+    biases = bias_words(units, [row])[row] if has_biases else 0
+    word = max(layer.lanes for layer in layers) * max(weight_bits(layer.weights) for layer in layers)
+    return word * (biases + sum(layer.words for layer in layers))
+
+
+def _map_bits(builder: DataflowBuilder, units: Sequence[Unit], row: Row) -> int:
+    """Bits of the numbers of all tensors that leave in bands, and come with some, in whole bytes."""
+    if not any(bands.leaves for bands in row.bands):
+        return 0
+    leaving = {unit.result for unit in units if unit.leaves}
+    _, *later = visits_of(units)
+    numbers = sum(math.prod(builder.shape(tensor)) for tensor in leaving)
+    numbers += sum(numbers_of(builder, visit[0])[1] for visit in later)
+    widths = (element(builder.program.nodes[tensor].type).max_width for tensor in leaving)
+    return numbers * 8 * -(-max(widths) // 8)

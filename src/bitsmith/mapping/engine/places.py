@@ -18,6 +18,7 @@ class Band:
         reads: what has the rows of each source, ``begins`` numbers after its first one.
         makes: what has the rows of the result, from number ``target`` on.
         size: all numbers of that.
+        loads: numbers of its source that come before it, from which one on and how many; None if it is there.
     """
 
     reads: tuple[Tensor, ...]
@@ -25,6 +26,7 @@ class Band:
     makes: Tensor
     target: int
     size: int
+    loads: tuple[int, int] | None
 
 
 def placed(

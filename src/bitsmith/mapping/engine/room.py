@@ -15,12 +15,12 @@ from bitsmith.devices.family import Part
 from bitsmith.ir.program import Program
 from bitsmith.mapping.builder import DataflowBuilder
 from bitsmith.mapping.engine.bands import Images
-from bitsmith.mapping.engine.fetched import OTHERS, least_held, word_cycles
+from bitsmith.mapping.engine.fetched import blocks_beside, least_held, word_cycles
 from bitsmith.mapping.engine.parts import grid_of, in_parts
 from bitsmith.mapping.engine.places import Tensor, placed
-from bitsmith.mapping.engine.rows import Row, bias_words, layers_on, work_of
+from bitsmith.mapping.engine.rows import Row, bias_memories, bias_words, layers_on, work_of
 from bitsmith.mapping.engine.units import Unit, element
-from bitsmith.mapping.engine.visits import visits_of
+from bitsmith.mapping.engine.visits import numbers_of, visits_of
 from bitsmith.mapping.memories import can_hold
 
 _TIMES = 4
@@ -39,6 +39,8 @@ def _visit_places(builder: DataflowBuilder, units: Sequence[Unit], banks: int) -
     source = units[0].reads[0]
     numbers = {unit.makes: number for number, unit in reversed([*enumerate(units)])} | {source: -1}
     own = {unit.makes: unit.band.size for unit in units if unit.band}  # of regions, and of rows of a band
+    if units[0].band and units[0].band.loads:
+        own[source] = units[0].band.loads[1]
     parts = [(source, math.prod(units[0].parts)), *((unit.makes, unit.positions) for unit in units[:-1])]
     size = {
         number: -(-own.get(tensor, math.prod(builder.shape(tensor[0]))) // (count * banks)) * banks
@@ -85,24 +87,29 @@ def banded(builder: DataflowBuilder, units: Sequence[Unit], row: Row, fitting: S
         weights = least_held(layers_on(units, whole))
         cost = part.family.memory.count(weights.words, weights.bits), weights.bits, whole
         held[whole.lanes] = min(held.get(whole.lanes, cost), cost)
-    lacking = 0
-    for blocks, bits, whole in (held[lanes] for lanes in sorted(held)):
-        most = _most_numbers((_blocks_for(part) - blocks) // whole.banks, number_bits(builder, units), part)
-        room = most * whole.banks
-        if room <= lacking:
-            continue
-        reload = word_cycles(bits, rate, directives.weights_bus)
-        bands = images_of(builder, units).within(room, reload)
-        if bands is None:
-            lacking = room
-            continue
-        divided = _within(builder, units, replace(whole, bands=bands), room, reload)
-        if divided is not None and _cycles(builder, units, divided) <= cycles:
-            return divided
+    for outside in (False, True):
+        lacking = 0
+        for blocks, bits, whole in (held[lanes] for lanes in sorted(held)):
+            most = _most_numbers(
+                (_blocks_for(part, units, whole) - blocks) // whole.banks, number_bits(builder, units), part
+            )
+            room, moved = most * whole.banks, whole.lanes if outside and whole.abreast == 1 else 0
+            if room <= lacking:
+                continue
+            reload = word_cycles(bits, rate, directives.weights_bus)
+            bands = images_of(builder, units).within(room, reload, moved)
+            if bands is None:
+                lacking = room
+                continue
+            divided = _within(builder, units, replace(whole, bands=bands), room, reload, moved)
+            if divided is not None and _cycles(builder, units, divided) <= cycles:
+                return divided
     return row
 
 
-def _within(builder: DataflowBuilder, units: Sequence[Unit], row: Row, room: int, reload: float) -> Row | None:
+def _within(
+    builder: DataflowBuilder, units: Sequence[Unit], row: Row, room: int, reload: float, moved: int
+) -> Row | None:
     """``row``, or one of smaller bands, whose tensors have places among ``room`` numbers; None if there are none such."""
     divided, least = row, room
     for _ in range(_TIMES):
@@ -111,7 +118,7 @@ def _within(builder: DataflowBuilder, units: Sequence[Unit], row: Row, room: int
         if _has_room(builder, units, divided):
             return divided
         least -= max(_memory(builder, units, divided).words * row.banks - room, least // _SMALLER)
-        divided = replace(row, bands=images_of(builder, units).within(least, reload) or ())
+        divided = replace(row, bands=images_of(builder, units).within(least, reload, moved) or ())
     return None
 
 
@@ -134,14 +141,14 @@ def _has_room(builder: DataflowBuilder, units: Sequence[Unit], row: Row) -> bool
     weights = least_held(layers_on(executed(builder, units, row), row))
     blocks = part.family.memory.count(weights.words, weights.bits)
     beside = math.prod(row.parts) * row.banks * part.family.memory.count(memory.words, memory.bits)
-    return beside + blocks <= _blocks_for(part) or (
+    return beside + blocks <= _blocks_for(part, units, row) or (
         beside > part.die.brams and blocks <= part.die.brams and can_hold(memory, math.prod(row.parts), part)
     )
 
 
-def _blocks_for(part: Part) -> int:
+def _blocks_for(part: Part, units: Sequence[Unit], row: Row) -> int:
     """The memory blocks that numbers and weights of an engine may take: biases, tables and FIFOs need others."""
-    return part.die.brams - part.die.brams // OTHERS
+    return part.die.brams - blocks_beside(part, bias_memories(units, row))
 
 
 def _most_numbers(blocks: int, bits: int, part: Part) -> int:
@@ -155,7 +162,8 @@ def _cycles(builder: DataflowBuilder, units: Sequence[Unit], row: Row) -> int:
     inside = executed(builder, units, row)
     biases = bias_words(inside, [row])[row]
     windows = [*(unit.windows for unit in inside), 1]
-    cycles: int = math.prod(builder.shape(units[0].sources[0])) + biases + sum(map(mul, windows, work_of(inside, row)))
+    come = sum(numbers_of(builder, visit[0])[1] for visit in visits_of(inside))
+    cycles: int = come + biases + sum(map(mul, windows, work_of(inside, row)))
     return cycles
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bitsmith.dataflow.engine import ENGINE_STAGES, bias_group
 from bitsmith.dataflow.engine_layer import EngineLayer, Grid
-from bitsmith.dataflow.storage import weight_bits
+from bitsmith.dataflow.storage import Memory, weight_bits
 from bitsmith.ir.types import IntArray, objects, width_of
 from bitsmith.mapping.engine.bands import Bands
 from bitsmith.mapping.engine.function import TokenFunction, token_function
@@ -55,10 +55,21 @@ def rows_of(units: Sequence[Unit], abreast: int) -> Iterator[Row]:
 
 def bias_words(units: Sequence[Unit], rows: Iterable[Row]) -> dict[Row, int]:
     """Words of the biases of all units for each row, if they have no more bits than sums."""
-    bits = max(width_of(*unit.total) for unit in units)
-    own = {(unit.result, unit.name): len(unit.bias) for unit in units}  # those of bands once
-    weight, count = max(weight_bits(unit.weights) for unit in units), sum(own.values())
+    bits, weight = max(width_of(*unit.total) for unit in units), max(weight_bits(unit.weights) for unit in units)
+    count = results_of_windows(units)
     return {row: -(-count // bias_group(row.lanes * weight, bits)) for row in rows}
+
+
+def bias_memories(units: Sequence[Unit], row: Row) -> tuple[Memory, Memory]:
+    """The memories of the biases of all units, with the bits that these have in their own formats, and of their choices."""
+    bits, count = max(unit.room for unit in units).bit_length() + 1, results_of_windows(units)
+    group = bias_group(row.lanes * max(weight_bits(unit.weights) for unit in units), bits)
+    return Memory(-(-count // group), group * bits), Memory(count, len(units).bit_length())
+
+
+def results_of_windows(units: Sequence[Unit]) -> int:
+    """Results of a window of each unit; of those in bands once."""
+    return sum({(unit.result, unit.name): len(unit.bias) for unit in units}.values())
 
 
 def _leaving(units: Sequence[Unit], abreast: int) -> Iterator[tuple[Unit, int]]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from bitsmith.ir import ops
 from bitsmith.ir.types import TensorType
 from bitsmith.mapping.builder import DataflowBuilder, NodeId
+from bitsmith.mapping.engine.places import Tensor
 from bitsmith.mapping.engine.units import Unit, copied
 from bitsmith.mapping.formats import whole_range
 
@@ -32,14 +33,19 @@ def joined(builder: DataflowBuilder, parts: Sequence[Sequence[Unit]]) -> tuple[U
 
 def visits_of(units: Sequence[Unit]) -> list[list[Unit]]:
     """The units of each visit: those that read its operand, or results of others in it."""
-    visits, known = list[list[Unit]](), set[NodeId]()
+    visits, known = list[list[Unit]](), set[Tensor]()
     for unit in units:
-        if not known.issuperset(unit.sources):
+        if not known.issuperset(unit.reads):
             visits.append([])
-            known = {*unit.sources}
+            known = {*unit.reads}
         visits[-1].append(unit)
-        known.add(unit.result)
+        known |= set() if unit.leaves else {unit.makes}
     return visits
+
+
+def numbers_of(builder: DataflowBuilder, unit: Unit) -> tuple[int, int]:
+    """From which number of its source on, and how many, come before the first ``unit`` of a visit."""
+    return (unit.band and unit.band.loads) or (0, math.prod(builder.shape(unit.sources[0])))
 
 
 def waiting(builder: DataflowBuilder, units: Sequence[Unit]) -> int:
