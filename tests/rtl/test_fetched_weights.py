@@ -80,7 +80,7 @@ def test_bands_of_tall_images(seed: int, tmp_path: Path, monkeypatch: pytest.Mon
         assert_streams(program, directives, tmp_path, seed, frames=3)
 
 
-@few("blocks", [36, 50, 30], fast=0, judged=True)
+@few("blocks", [36, 50, 32], fast=0, judged=True)
 def test_bands_that_a_part_has_room_for(blocks: int, tmp_path: Path) -> None:
     assert_streams(pyramid(), limited(pyramid(), blocks, rate=RATES[blocks % 4]), tmp_path, frames=4)
 

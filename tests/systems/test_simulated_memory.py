@@ -25,7 +25,7 @@ from bitsmith.mapping.directives import Directives, WeightsBus
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.writer import Title
-from tests.mapping.test_bands import limited, pyramid
+from tests.mapping.test_bands import limited, pyramid, pyramid_of_sums
 from tests.mapping.test_engines import perceptron, shared
 from tests.mapping.test_fetched_weights import at_once
 from tests.properties.convolutional import in_parts, random_network
@@ -116,11 +116,11 @@ def test_a_memory_that_bounds_the_rate(tmp_path: Path, monkeypatch: pytest.Monke
 def in_turn(seed: int) -> tuple[Program, Directives]:
     """A random network with an engine whose weights come, in about half the cases with several windows at once.
 
-    From 100 on it is one whose layers go through images in bands of rows.
+    From 100 on it is one whose layers go through images in bands of rows, from 103 on with maps in the memory.
     """
     if seed >= 100:
-        program = pyramid()
-        return program, replace(limited(program, (36, 50, 30)[seed - 100], rate=24.0), weights_bus=WeightsBus(8, 1.0))
+        program, blocks = pyramid() if seed < 103 else pyramid_of_sums(seed), (36, 50, 32, 90, 110)[seed - 100]
+        return program, replace(limited(program, blocks, rate=24.0), weights_bus=WeightsBus(8, 1.0))
     for own in count(seed, 100):
         program = in_parts(own) if own % 2 else random_network(own)
         directives = at_once(program) if own % 2 else None
@@ -135,7 +135,7 @@ def in_turn(seed: int) -> tuple[Program, Directives]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "seed", [pytest.param(k, marks=pytest.mark.ci if k in {1, 4, 7, 100} else ()) for k in range(103)]
+    "seed", [pytest.param(k, marks=pytest.mark.ci if k in {1, 4, 7, 100, 103} else ()) for k in range(105)]
 )
 def test_random_networks_beside_a_memory_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Every bit is right beside waits and pauses at random; errors are told, and after these and resets results are right."""
