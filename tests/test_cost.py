@@ -146,6 +146,8 @@ def test_prices_of_a_recurrence_sum_to_the_adders_of_all_its_steps() -> None:
     assert prices["r"].weights.adder_bits.shape == (2, 12)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_whole_layers_take_what_is_estimated() -> None:
     block = torch.nn.TransformerEncoderLayer(4, 2, 4, dropout=0.0, batch_first=True)
     inputs = np.random.default_rng(0).normal(size=(8, 3, 4)).astype(np.float32)

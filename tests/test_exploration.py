@@ -306,6 +306,8 @@ def test_equal_circuits_are_shown_once() -> None:
     assert [point.bits for point in found.points] == [Bits(4, 8)]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_quantized_models_have_nothing_to_explore() -> None:
     found = explore(_QUANTIZED, check=False, **_BITS)
     assert len(found.points) == 1 and "no bits to choose" in str(found)

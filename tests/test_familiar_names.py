@@ -114,6 +114,8 @@ def test_arguments_of_other_tools_are_accepted(arguments: dict[str, Any], told: 
 @pytest.mark.parametrize(
     ("backend", "source", "arguments"), [("rtl", "rtl/myproject.sv", True), ("vitis", "firmware/myproject.cpp", False)]
 )
+@pytest.mark.slow
+@pytest.mark.ci
 def test_weights_as_texts_and_an_archive(tmp_path: Path, backend: str, source: str, arguments: bool) -> None:
     config, folder = MODELS / "bitsmith_3layer.config.json", tmp_path / "out"
     if arguments:

@@ -190,6 +190,8 @@ def test_a_loss_that_is_out_of_reach_says_what_would_do(model: Path, data: tuple
     assert short.tried <= len(descent._LADDER)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_bounds_of_area_and_speed_that_nothing_meets_say_what_each_alone_would_have_to_be(
     model: Path, data: tuple[Floats, Labels]
 ) -> None:
@@ -272,6 +274,8 @@ def test_an_interruption_keeps_what_was_found(
     assert any("networks tried" in line for line in told)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_an_interrupt_while_networks_are_judged_keeps_those_that_were(model: Path, data: tuple[Floats, Labels]) -> None:
     judged: list[str] = []
 

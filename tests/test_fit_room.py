@@ -56,6 +56,8 @@ def test_of_a_part_that_is_too_small_the_smallest_circuit_says_what_is_lacking(m
     assert none.chosen is None and said in none.verdict and "for the smallest circuit (io_" in none.verdict
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_room_comes_before_speed_in_a_part_that_is_too_small(
     model: Path, data: Floats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +97,8 @@ def test_dials_of_the_layer_that_takes_most_of_what_is_scarce_come_first(
     assert with_room == given == plain
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_clock_is_planned_with_the_error_of_its_estimate(model: Path, data: Floats) -> None:
     plain, sure = (
         bitsmith.fit(model, data, Goal(loss=0.3, fmax=fmax, part="LFE5U-25F"), clock_period=period, tries=1)
@@ -159,6 +163,8 @@ def test_networks_that_lose_little_and_are_near_the_float_model_are_asked_first(
     assert [trial.key for trial in _Judge._accepted(judge)] == ["near", "lucky"]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_few_samples_tell_of_networks_whose_weights_follow_from_others(
     model: Path, data: Floats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +202,8 @@ def test_goals_of_other_kinds_are_rejected(model: Path, data: Floats) -> None:
         ({"bram": 0}, "rtl", 0),
     ],
 )
+@pytest.mark.slow
+@pytest.mark.ci
 def test_tables_are_block_memory_where_look_up_tables_are_to_be_least_and_nothing_is_where_none_may_be(
     bounds: dict[str, object], backend: str, bram: str | int | None, tmp_path: Path
 ) -> None:

@@ -144,6 +144,8 @@ def test_build_takes_reuse_factors_and_no_result_changes(
     assert any("ReuseFactor" in note and "no result changes" in note for note in report.design.notes)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_what_fits_stays_as_it_is(network: Path, data: npt.NDArray[np.float64], tmp_path: Path) -> None:
     model = convert(network, data, tmp_path, part=DEFAULT_PART, fit=True)
     assert model.notes == () and model.fitted() is model

@@ -98,6 +98,8 @@ def test_explorations_and_their_pages(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["forest", judged("formula"), judged("neurons")])
+@pytest.mark.slow
+@pytest.mark.ci
 def test_fits_and_their_pages(name: str, tmp_path: Path) -> None:
     case = CASES[name]()
     goal = bitsmith.Goal(loss=0.05, part=PART)

@@ -70,6 +70,8 @@ def test_four_figures_name_all_tensors(plot: profiling.Plot, tmp_path: Path) -> 
         assert (tmp_path / f"{number}.png").stat().st_size > 5000
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_grey_boxes_are_the_types(tmp_path: Path) -> None:
     from matplotlib.colors import to_rgba
 

@@ -97,6 +97,8 @@ def test_errors_say_what_is_missing(module: nn.Module, file: Path, tmp_path: Pat
         bitsmith.convert(tmp_path / "weights.pth")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_nothing_imports_torch(file: Path) -> None:
     code = f"import sys, bitsmith; bitsmith.convert({str(file)!r}); assert not {{'torch', 'keras'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -125,6 +125,8 @@ for name, text in json.loads({json.dumps(left)!r})[arguments[-1]].items():
         ("vivado", {"LUT": 4321, "FF": 987, "DSP": 20, "BRAM": 1.5}, 190.48, "fc1_relu to fc2_relu"),
     ],
 )
+@pytest.mark.slow
+@pytest.mark.ci
 def test_whole_flow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, resources: dict[str, float], mhz: float, path: str | None
 ) -> None:

@@ -39,6 +39,8 @@ def cells(*names: str, steps: int = 4, units: int = 4) -> Network:
 
 @pytest.mark.parametrize("names", [("lstm", "gru"), judged(("gru",)), judged(("simple",))])
 @pytest.mark.parametrize("reuse", [1, 8, 96])
+@pytest.mark.slow
+@pytest.mark.ci
 def test_processes_keep_states(names: tuple[str, ...], reuse: int) -> None:
     program = compile_network(cells(*names, steps=2, units=2)).program
     for parallel in (False, True):

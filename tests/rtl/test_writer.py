@@ -157,6 +157,8 @@ def mixed_signs() -> Program:
     return build.program([(f"y{k}", result) for k, result in enumerate(results)])
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_simulation(tmp_path: Path) -> None:
     programs = [dense_program([6, 8, 3], 4, 5, 0.3), tiny(), random_program(0, max_ops=12), mixed_signs()]
     circuits = [circuit(p, BUDGETS[k % 4], f"dut{k}", 20, k, DELAYS[k % 2]) for k, p in enumerate(programs)]

@@ -149,6 +149,8 @@ def test_a_board_with_a_serial_port(
     assert "SerialReport" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_application_in_c_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the driver of the network that the page converts."""
     (code,) = blocks(section(SECTIONS["pynq-z2"]), "c")

@@ -46,6 +46,8 @@ def test_a_stage_that_no_vendor_has_is_refused(tmp_path: Path) -> None:
         model.build(bitstream=True)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_wrong_bit_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, inputs = three_layer(tmp_path, backend="vitis")
     honest = Bridge.run

@@ -120,6 +120,8 @@ def test_synthesis_runs_where_the_tool_is(fakes: FakeTools, model: bitsmith.Mode
     assert parse_vivado_report(model.output_dir)["CSynthesisReport"]["WorstLatency"] == 15  # type: ignore[index]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_more_products_than_the_tool_takes_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limited = replace(DIALECTS["vivado"], most_products=100)
     monkeypatch.setattr("bitsmith.building.csim.DIALECTS", {**DIALECTS, "vivado": limited})
@@ -138,6 +140,8 @@ def test_more_products_than_the_tool_takes_are_said(tmp_path: Path, monkeypatch:
         (99, 1, "ap_vld", r"the port '\w+': [\d,]+ bits"),
     ],
 )
+@pytest.mark.slow
+@pytest.mark.ci
 def test_words_that_the_tool_refuses(
     fakes: FakeTools,
     tmp_path: Path,
@@ -243,6 +247,8 @@ def test_both_simulations_are_recorded(fakes: FakeTools, model: bitsmith.Model) 
         ("lines = []", "0 lines"),
     ],
 )
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_cosimulation_that_gives_other_numbers(
     fakes: FakeTools, model: bitsmith.Model, change: str, found: str
 ) -> None:
@@ -331,6 +337,8 @@ def test_reports_that_are_missing_or_damaged_leave_the_rest(fakes: FakeTools, mo
     assert "Timing" not in report
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_without_the_tool_the_project_says_how_to_start_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: bitsmith.Model
 ) -> None:
@@ -354,6 +362,8 @@ def test_reports_of_an_earlier_build_are_told_apart(fakes: FakeTools, model: bit
 
 
 @pytest.mark.parametrize(("io_type", "told"), [("io_stream", True), ("io_parallel", False)])
+@pytest.mark.slow
+@pytest.mark.ci
 def test_an_interval_that_no_manual_promises(tmp_path: Path, io_type: str, told: bool) -> None:
     model, _ = three_layer(tmp_path, backend="quartus", io_type=io_type)
     said = notes(model.build(csim=False, synth=False))

@@ -343,6 +343,8 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTools:
     return FakeTools(tmp_path / "Vivado" / "2022.2" / "bin", monkeypatch)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_build_makes_the_bitstream(tmp_path: Path, fakes: FakeTools) -> None:
     fakes.add("vivado", stand_in((board_named("pynq-z2").board_part,)))
     model = three_layer(tmp_path / "my projects", board="pynq-z2", clock_period=10)[0]
