@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitsmith.dataflow.kinds import Outside, Reorder, Rom
+from bitsmith.dataflow.kinds import Outside, Reorder, Rom, Source
 from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.dataflow.tokens import Stream
 
@@ -26,7 +26,8 @@ def through_memories(
         OutputPort(number, port)
         for number, process in enumerate(network.processes)
         for port in range(len(process.results))
-        if not isinstance(process.kind, Rom) and any(OutputPort(number, port) in one.args for one in network.processes)
+        if not (isinstance(process.kind, Rom) or (isinstance(process.kind, Source) and process.kind.stored is not None))
+        and any(OutputPort(number, port) in one.args for one in network.processes)
     ]
     chosen = {ports[k] for k in rng.permutation(len(ports))[: int(rng.integers(1, most + 1))]}
     new: list[Process] = []

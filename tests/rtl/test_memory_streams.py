@@ -84,12 +84,12 @@ MUTANTS = [
     ("(written < last) & (written > next)", "1'b0"),  # what others wait for is never read
     ("((part == LAST_PART) | (beats_left == ONE))", "(part == LAST_PART)"),
     ("assign kept = in_part ? '0 : size", "assign kept = size"),
-    ("assign cut = stale", "assign cut = 1'b0"),  # or never written
+    ("may_cut & (held_strobe", "1'b0 & (held_strobe"),  # or never written
     ("& (there | stale)", "& there"),
     ("if (push) held_strobe <= '0;\n            else if (take)", "if (take)"),
     ("after = in_part ? taken :", "after ="),
-    ("& ~cut & ~anew", "& ~anew"),
-    ("& ~cut & ~anew", "& ~cut & ~clear"),  # a beat is lost where a start comes with it
+    ("& ~may_cut & ~still", "& ~still"),
+    ("& ~may_cut & ~still", "& ~may_cut & ~clear"),  # a beat is lost where a start comes with it
     ("(taken != ALL) & room", "room"),
     ("if (confirmed) written <= acknowledged", "if (tell) written <= after"),
     ("m_axi_awvalid | (left != '0) | (bursts != '0)", "m_axi_awvalid | (left != '0)"),

@@ -6,6 +6,7 @@
 // that is not full is written after as long, and again with its other beats: these may come of what is made of the first ones.
 //
 // anew      a frame begins: nothing is under way, or clear
+// still     no beat is taken in this cycle, in which a frame may begin
 // active    beats are taken
 // base      the word of memory that a frame begins with
 // busy      memory has to answer, or a burst has begun
@@ -22,6 +23,7 @@ module bitsmith_memory_fill #(
     input  logic              aresetn,
     input  logic              clear,
     input  logic              anew,
+    input  logic              still,
     input  logic              active,
     input  logic [63-WORD_SHIFT:0] base,
     output logic              busy,
@@ -71,11 +73,13 @@ module bitsmith_memory_fill #(
     logic [2:0] bursts;  // that are not confirmed
     logic [5:0] age;  // cycles that what is here has waited
     logic [4:0] to_end;
-    logic [4:0] burst;
+    logic [4:0] burst;  // words, if it is whole
     logic [4:0] size;
     logic [4:0] kept;  // words of it that are full, or the last
+    logic is_known;  // how many words the next burst has
     logic stale;
     logic there;
+    logic may_cut;  // no beat is taken in this cycle
     logic cut;  // a word that is not full joins the others
     logic in_part;  // which is the only one
     logic tell;
@@ -96,13 +100,12 @@ module bitsmith_memory_fill #(
     logic unused_valid;
 
     assign to_end = MOST - {1'b0, at[3:0]};
-    assign burst = (words_left < COUNT'(to_end)) ? words_left[4:0] : to_end;
     assign stale = age == LONG;
     assign there = (waiting >= {2'd0, burst}) & (burst != '0);
     assign size = there ? burst : waiting[4:0];
     assign kept = in_part ? '0 : size;
-    assign tell = (waiting != '0) & (there | stale) & (~m_axi_awvalid | m_axi_awready) & ((left == '0) | (go & m_axi_wlast)) &
-                  (bursts != MOST_BURSTS) & ~clear;
+    assign tell = is_known & (waiting != '0) & (there | stale) & (~m_axi_awvalid | m_axi_awready) &
+                  ((left == '0) | (go & m_axi_wlast)) & (bursts != MOST_BURSTS) & ~clear;
     assign go = m_axi_wvalid & m_axi_wready;
     assign confirmed = m_axi_bvalid & m_axi_bready;
     assign after = in_part ? taken : (words_left == COUNT'(size)) ? ALL : told + (COUNT'(size) << PART_SHIFT);
@@ -115,9 +118,8 @@ module bitsmith_memory_fill #(
     assign m_axi_bready = bursts != '0;
     assign busy = m_axi_awvalid | (left != '0) | (bursts != '0);
     assign failed = confirmed & m_axi_bresp[1];
-    assign begun = taken != '0;
-    assign cut = stale & active & (waiting == '0) & (held_strobe != '0) & room & ~in_part & ~clear;
-    assign s_tready = active & (taken != ALL) & room & ~in_part & ~cut & ~anew;
+    assign cut = may_cut & (held_strobe != '0);
+    assign s_tready = active & (taken != ALL) & room & ~in_part & ~may_cut & ~still;
     assign take = s_tvalid & s_tready;
     assign whole = take & ((part == LAST_PART) | (taken == ALL - 1'b1));
     assign push = whole | cut;
@@ -149,18 +151,22 @@ module bitsmith_memory_fill #(
         if (~aresetn | anew) begin
             words_left <= ALL_WORDS;
             taken <= '0;
+            begun <= 1'b0;
             told <= '0;
             written <= '0;
             waiting <= '0;
             age <= '0;
             in_part <= 1'b0;
+            may_cut <= 1'b0;
             held_strobe <= '0;
         end else begin
             if (take) taken <= taken + 1'b1;
+            begun <= begun | take;
             if (push) held_strobe <= '0;
             else if (take) held_strobe <= strobe;
             if (tell | ((waiting == '0) & (held_strobe == '0))) age <= '0;
             else if (~stale) age <= age + 1'b1;
+            may_cut <= stale & active & (waiting == '0) & (held_strobe != '0) & room & ~in_part & ~may_cut;
             if (cut) in_part <= 1'b1;
             else if (tell) in_part <= 1'b0;
             if (tell) begin
@@ -173,6 +179,8 @@ module bitsmith_memory_fill #(
     end
 
     always_ff @(posedge aclk) begin
+        is_known <= ~tell & ~anew;
+        burst <= (words_left < COUNT'(to_end)) ? words_left[4:0] : to_end;
         if (take) held <= joined;
         if (anew) at <= base;
         else if (tell) at <= at + (64 - WORD_SHIFT)'(kept);

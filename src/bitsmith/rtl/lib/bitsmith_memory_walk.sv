@@ -6,7 +6,7 @@
 // are. A word is read again where a burst ends within it.
 //
 // anew      a frame begins: nothing is under way, or clear
-// base      the word of memory that a frame begins with
+// base      the word of memory that a frame begins with, from the next cycle on
 // written   beats that memory has acknowledged
 // busy      words have to come
 // walked    all spans are read
@@ -57,7 +57,7 @@ module bitsmith_memory_walk #(
     localparam logic [8:0] ROUND_UP = 9'(PARTS - 1);
     localparam logic [4:0] MOST = 5'd16;
     localparam logic [6:0] PLACES = 7'd64;
-    localparam logic [2:0] LOAD = 3'd0, MEASURE = 3'd1, BOUND = 3'd2, WAIT = 3'd3, NEXT = 3'd4, ALL = 3'd5;
+    localparam logic [2:0] LOAD = 3'd0, FIND = 3'd1, MEASURE = 3'd2, BOUND = 3'd3, WAIT = 3'd4, NEXT = 3'd5, ALL = 3'd6;
 
     logic [2:0] state;
     logic [SPAN_BITS-1:0] span;
@@ -67,10 +67,11 @@ module bitsmith_memory_walk #(
     logic [BURST_BITS-1:0] here;  // beats from next on that are written, fewer than most
     logic [BURST_BITS-1:0] most;  // beats of the burst
     logic [BURST_BITS-1:0] to_end;
-    logic [63-WORD_SHIFT:0] at;
+    logic [63-WORD_SHIFT:0] at;  // the word that it begins with
     logic [4:0] words;  // of the burst
     logic [6:0] places;  // for words that were not asked for
     logic [6:0] awaited;  // words that were asked for
+    logic is_short;  // some of its beats are not written
     logic ask;
     logic come;
     logic stored;
@@ -89,9 +90,9 @@ module bitsmith_memory_walk #(
     logic unused;
 
     assign first = (PARTS > 1) ? next[PART_BITS-1:0] : '0;
-    assign at = base + (64 - WORD_SHIFT)'(next >> PART_SHIFT);
     assign to_end = (BURST_BITS'(MOST - {1'b0, at[3:0]}) << PART_SHIFT) - BURST_BITS'(first);
     assign here = written[BURST_BITS-1:0] - next[BURST_BITS-1:0];
+    assign is_short = (written < last) & (written > next);
     assign ask = (state == WAIT) & (written >= last) & (places >= {2'd0, MOST}) & free & ~m_axi_arvalid & active & ~clear;
     assign m_axi_arsize = 3'(WORD_SHIFT);
     assign m_axi_arburst = 2'b01;
@@ -115,31 +116,15 @@ module bitsmith_memory_walk #(
             span <= '0;
         end else begin
             case (state)
-                LOAD: begin
-                    next <= TABLE[64*32'(span)+:COUNT];
-                    span_left <= TABLE[64*32'(span)+32+:COUNT];
-                    state <= MEASURE;
-                end
-                MEASURE: begin
-                    most <= (span_left < COUNT'(to_end)) ? BURST_BITS'(span_left) : to_end;
-                    state <= BOUND;
-                end
-                BOUND: begin
-                    last <= next + COUNT'(most);
-                    words <= 5'((9'(first) + 9'(most) + ROUND_UP) >> PART_SHIFT);
-                    state <= WAIT;
-                end
+                LOAD: state <= FIND;
+                FIND: state <= MEASURE;
+                MEASURE: state <= BOUND;
+                BOUND: state <= WAIT;
                 WAIT:
-                if (ask) begin
-                    next <= last;
-                    span_left <= span_left - COUNT'(most);
-                    state <= NEXT;
-                end else if ((written < last) & (written > next)) begin
-                    most <= here;
-                    state <= BOUND;
-                end
+                if (ask) state <= NEXT;
+                else if (is_short) state <= BOUND;
                 NEXT:
-                if (span_left != '0) state <= MEASURE;
+                if (span_left != '0) state <= FIND;
                 else if (span != LAST_SPAN) begin
                     span <= span + 1'b1;
                     state <= LOAD;
@@ -147,6 +132,27 @@ module bitsmith_memory_walk #(
                 default: ;
             endcase
         end
+    end
+
+    always_ff @(posedge aclk) begin
+        case (state)
+            LOAD: begin
+                next <= TABLE[64*32'(span)+:COUNT];
+                span_left <= TABLE[64*32'(span)+32+:COUNT];
+            end
+            FIND: at <= base + (64 - WORD_SHIFT)'(next >> PART_SHIFT);
+            MEASURE: most <= (span_left < COUNT'(to_end)) ? BURST_BITS'(span_left) : to_end;
+            BOUND: begin
+                last <= next + COUNT'(most);
+                words <= 5'((9'(first) + 9'(most) + ROUND_UP) >> PART_SHIFT);
+            end
+            WAIT:
+            if (ask) begin
+                next <= last;
+                span_left <= span_left - COUNT'(most);
+            end else if (is_short) most <= here;
+            default: ;
+        endcase
     end
 
     always_ff @(posedge aclk) begin
