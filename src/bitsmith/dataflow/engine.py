@@ -121,7 +121,7 @@ class Engine:
     @property
     def weight_bits(self) -> int:
         """Bits of a weight: a word of those that come has room for the biases of sums that leave at once."""
-        most = max(2, *(weight_bits(layer.weights) for layer in self.layers))
+        most = max(2, *(weight_bits(layer.weights) for layer in self.layers if layer.like is None))
         return max(most, -(-self.bias_bits * self.abreast // self.lanes)) if self.fed else most
 
     @property

@@ -78,14 +78,12 @@ def blocks_beside(part: Part, memories: Sequence[Memory]) -> int:
     return max(part.die.brams // _OTHERS, biases + part.die.brams // _TABLES)
 
 
-def least_held(layers: Sequence[EngineLayer]) -> Memory:
-    """The memory of the most words that layers of an engine read over and over, with room for a few more."""
+def least_held(layers: Sequence[EngineLayer], weight: int) -> Memory:
+    """The memory of the most words that layers of an engine read over and over, of weights of so many bits, and of a few more."""
     *others, last = layers
     parts = [part for layer in others for part in replace(layer, outside=layer.blocks == 1 < layer.passes).fetched]
     most = max((count for count, times in (*parts, *last.fetched) if times > 1), default=0)
-    return Memory(
-        most + _LEAST_HELD, max(one.lanes for one in layers) * max(weight_bits(one.weights) for one in layers)
-    )
+    return Memory(most + _LEAST_HELD, max(one.lanes for one in layers) * weight)
 
 
 def word_cycles(bits: int, rate: float, bus: WeightsBus | None) -> int:

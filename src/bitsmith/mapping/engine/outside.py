@@ -13,8 +13,8 @@ from bitsmith.mapping.engine.fetched import word_cycles
 from bitsmith.mapping.engine.units import Unit
 from bitsmith.mapping.engine.visits import numbers_of, visits_of
 
-_LATENCY = 64
-"""Cycles that a number is under way at least."""
+_LATENCY, _LATENCY_ON_A_BUS = 64, 128
+"""Cycles that a number is under way at least: to a memory of the user's, and through the writer and the reader of a board."""
 
 
 def through_memory(
@@ -45,6 +45,7 @@ def through_memory(
     given = builder.add(Port(0), (turns, operand), raw)
     gap = word_cycles(raw.bits, rate / 2, builder.directives.weights_bus)
     back = Stream((sum(numbers for _, numbers in spans),), raw.token)
-    outside = builder.add(Outside(f"{engine.layers[0].name}_maps", tuple(spans), gap, _LATENCY), (given,), back)
+    latency = _LATENCY if builder.directives.weights_bus is None else _LATENCY_ON_A_BUS
+    outside = builder.add(Outside(f"{engine.layers[0].name}_maps", tuple(spans), gap, latency), (given,), back)
     builder.steps[turns] = replace(builder.steps[turns], args=(operand, outside, *words))
     return builder.add(Port(1), (turns, outside), stream)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from operator import mul
 
 from bitsmith.base.lately import lately
-from bitsmith.dataflow.storage import Memory
+from bitsmith.dataflow.storage import Memory, weight_bits
 from bitsmith.devices.family import Part
 from bitsmith.ir.program import Program
 from bitsmith.mapping.builder import DataflowBuilder
@@ -84,14 +84,14 @@ def banded(builder: DataflowBuilder, units: Sequence[Unit], row: Row, fitting: S
         return row
     held = dict[int, tuple[int, int, Row]]()
     for whole in (one for one in fitting if one.parts == (1, 1)):
-        weights = least_held(layers_on(units, whole))
+        weights = least_held(layers_on(units, whole), _widest_weight(builder.program, tuple(units)))
         cost = part.family.memory.count(weights.words, weights.bits), weights.bits, whole
         held[whole.lanes] = min(held.get(whole.lanes, cost), cost)
     for outside in (False, True):
         lacking = 0
         for blocks, bits, whole in (held[lanes] for lanes in sorted(held)):
             most = _most_numbers(
-                (_blocks_for(part, units, whole) - blocks) // whole.banks, number_bits(builder, units), part
+                (_blocks_for(builder, part, units, whole) - blocks) // whole.banks, number_bits(builder, units), part
             )
             room, moved = most * whole.banks, whole.lanes if outside and whole.abreast == 1 else 0
             if room <= lacking:
@@ -138,17 +138,25 @@ def _has_room(builder: DataflowBuilder, units: Sequence[Unit], row: Row) -> bool
     part, memory = builder.directives.part, _memory(builder, units, row)
     if part is None:
         return True
-    weights = least_held(layers_on(executed(builder, units, row), row))
+    weights = least_held(layers_on(executed(builder, units, row), row), _widest_weight(builder.program, tuple(units)))
     blocks = part.family.memory.count(weights.words, weights.bits)
     beside = math.prod(row.parts) * row.banks * part.family.memory.count(memory.words, memory.bits)
-    return beside + blocks <= _blocks_for(part, units, row) or (
+    return beside + blocks <= _blocks_for(builder, part, units, row) or (
         beside > part.die.brams and blocks <= part.die.brams and can_hold(memory, math.prod(row.parts), part)
     )
 
 
-def _blocks_for(part: Part, units: Sequence[Unit], row: Row) -> int:
+def _blocks_for(builder: DataflowBuilder, part: Part, units: Sequence[Unit], row: Row) -> int:
     """The memory blocks that numbers and weights of an engine may take: biases, tables and FIFOs need others."""
-    return part.die.brams - blocks_beside(part, bias_memories(units, row))
+    return part.die.brams - blocks_beside(
+        part, bias_memories(units, row, _widest_weight(builder.program, tuple(units)))
+    )
+
+
+@lately(2)
+def _widest_weight(_: Program, units: tuple[Unit, ...]) -> int:
+    """The most bits of a weight of any unit."""
+    return max(weight_bits(unit.weights) for unit in units)
 
 
 def _most_numbers(blocks: int, bits: int, part: Part) -> int:

@@ -60,10 +60,13 @@ def bias_words(units: Sequence[Unit], rows: Iterable[Row]) -> dict[Row, int]:
     return {row: -(-count // bias_group(row.lanes * weight, bits)) for row in rows}
 
 
-def bias_memories(units: Sequence[Unit], row: Row) -> tuple[Memory, Memory]:
-    """The memories of the biases of all units, with the bits that these have in their own formats, and of their choices."""
+def bias_memories(units: Sequence[Unit], row: Row, weight: int) -> tuple[Memory, Memory]:
+    """The memories of the biases of all units, with the bits that these have in their own formats, and of their choices.
+
+    ``weight``: the most bits of a weight, as words of biases are as wide as those of weights.
+    """
     bits, count = max(unit.room for unit in units).bit_length() + 1, results_of_windows(units)
-    group = bias_group(row.lanes * max(weight_bits(unit.weights) for unit in units), bits)
+    group = bias_group(row.lanes * weight, bits)
     return Memory(-(-count // group), group * bits), Memory(count, len(units).bit_length())
 
 
