@@ -42,10 +42,10 @@ def through_memory(
     operand, *words = operands
     turns = builder.add(gives, (operand, operand, *words), stream)
     raw = raw_stream(builder, tuple(firsts))
-    given = builder.add(Port(0), (turns, operand), raw)
+    leaves = builder.add(Port(0), (turns, operand), raw)
     gap = word_cycles(raw.bits, rate / 2, builder.directives.weights_bus)
     back = Stream((sum(numbers for _, numbers in spans),), raw.token)
     latency = _LATENCY if builder.directives.weights_bus is None else _LATENCY_ON_A_BUS
-    outside = builder.add(Outside(f"{engine.layers[0].name}_maps", tuple(spans), gap, latency), (given,), back)
+    outside = builder.add(Outside(f"{engine.layers[0].name}_maps", tuple(spans), gap, latency), (leaves,), back)
     builder.steps[turns] = replace(builder.steps[turns], args=(operand, outside, *words))
     return builder.add(Port(1), (turns, outside), stream)
