@@ -19,6 +19,7 @@ from bitsmith.mapping.builder import DataflowBuilder, builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine import engines
 from bitsmith.mapping.engine.bands import Bands, Images
+from bitsmith.mapping.engine.fetched import _divided
 from bitsmith.mapping.engine.room import images_of, places_of
 from bitsmith.mapping.engine.rows import Row
 from bitsmith.mapping.engine.units import Unit
@@ -256,3 +257,13 @@ def test_sums_go_outside_where_the_part_has_no_room_for_one_of_them() -> None:
         outside.append(any(isinstance(process.kind, Outside) for process in network.processes))
     assert outside == [False, False, True]
     assert 1024 <= words[2] < 1100 < words[1] < words[0]
+
+
+@pytest.mark.parametrize(
+    ("rate", "maps"),
+    [(640.0, 128.0), (120.0, 32.0), (30.0, 10.0), (3.0, 1.0)],
+    ids=["a fifth of much", "a number in each cycle", "the least time", "the least time of little"],
+)
+def test_maps_get_more_than_their_part_of_a_slow_memory(rate: float, maps: float) -> None:
+    """Numbers of 16 bits, a fourth as many bits as weights have: a third of the rate makes the time of both least."""
+    assert _divided(rate, 6400, 100, 16) == pytest.approx((rate - maps, maps))

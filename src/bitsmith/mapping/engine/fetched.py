@@ -108,9 +108,21 @@ def memory_rates(builder: DataflowBuilder, placed: Sequence[tuple[Sequence[Unit]
     rate = builder.directives.weights_rate
     if rate is None or not placed:
         return [None] * len(placed)
-    bits = [(_weight_bits(units, row), _map_bits(builder, units, row)) for units, row in placed]
-    share = rate / sum(map(sum, bits))
-    return [Rates(weights * share, maps * share) for weights, maps in bits]
+    moved = [(_weight_bits(units, row), *_moved(builder, units, row)) for units, row in placed]
+    share = rate / sum(weights + numbers * bits for weights, numbers, bits in moved)
+    return [_divided(share * (weights + numbers * bits), weights, numbers, bits) for weights, numbers, bits in moved]
+
+
+def _divided(rate: float, weights: int, numbers: int, bits: int) -> Rates:
+    """A ``rate`` for bits of ``weights``, and for so many ``numbers`` of ``bits`` each.
+
+    Multipliers wait for numbers. So these get more than their part, if that is less than one in each cycle both ways: at most as
+    much as makes the time of both least, one after the other.
+    """
+    maps = numbers * bits
+    least = math.sqrt(maps) / (math.sqrt(maps) + math.sqrt(weights))
+    own = rate * max(maps / (weights + maps), min(least, 2 * bits / rate))
+    return Rates(rate - own, own)
 
 
 def _weight_bits(units: Sequence[Unit], row: Row) -> int:
@@ -121,13 +133,13 @@ def _weight_bits(units: Sequence[Unit], row: Row) -> int:
     return word * (biases + sum(layer.words for layer in layers))
 
 
-def _map_bits(builder: DataflowBuilder, units: Sequence[Unit], row: Row) -> int:
-    """Bits of the numbers of all tensors that leave in bands, and come with some, in whole bytes."""
+def _moved(builder: DataflowBuilder, units: Sequence[Unit], row: Row) -> tuple[int, int]:
+    """Numbers of all tensors that leave in bands, and come with some, and the bits of each in whole bytes."""
     if not any(bands.leaves for bands in row.bands):
-        return 0
+        return 0, 0
     leaving = {unit.result for unit in units if unit.leaves}
     _, *later = visits_of(units)
     numbers = sum(math.prod(builder.shape(tensor)) for tensor in leaving)
     numbers += sum(numbers_of(builder, visit[0])[1] for visit in later)
     widths = (element(builder.program.nodes[tensor].type).max_width for tensor in leaving)
-    return numbers * 8 * -(-max(widths) // 8)
+    return numbers, 8 * -(-max(widths) // 8)
