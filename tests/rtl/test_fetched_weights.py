@@ -85,6 +85,34 @@ def test_bands_that_a_part_has_room_for(blocks: int, tmp_path: Path) -> None:
     assert_streams(pyramid(), limited(pyramid(), blocks, rate=RATES[blocks % 4]), tmp_path, frames=4)
 
 
+def alike() -> Program:
+    """Products of 1x1, those in the middle with the same weight everywhere."""
+    builder, rng = ProgramBuilder(), np.random.default_rng(3)
+    x = builder.input("x", (4, 2, 8), FORMAT)
+    for name, weights in (
+        ("first", rng.integers(-15, 16, (8, 8))),
+        ("same", np.full((8, 8), 7)),
+        ("last", rng.integers(-15, 16, (8, 8))),
+    ):
+        with builder.layer(name):
+            x = builder.cast(builder.linear(x, weights, 5), FORMAT)
+    return builder.program([("y", x)])
+
+
+def test_products_of_equal_weights_leave_numbers_that_are_read_yet() -> None:
+    """A result of each number of a position takes no word of what the next result reads."""
+    for rate in (None, 24.0):
+        network = partition(alike(), replace(shared(alike(), 1000), weights_rate=rate))
+        (kind,) = (process.kind for process in network.processes if isinstance(process.kind, Engine))
+        same = next(layer for layer in kind.layers if layer.name == "same")
+        assert abs(same.target - same.source) >= 4 * 2 * 8
+
+
+@few("rate", [24.0, None], fast=0, judged=True)
+def test_products_of_equal_weights(rate: float | None, tmp_path: Path) -> None:
+    assert_streams(alike(), replace(shared(alike(), 1000), weights_rate=rate), tmp_path, frames=4)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 3 else ()) for k in range(40)])
 def test_poolings_beyond_the_borders(seed: int, tmp_path: Path) -> None:

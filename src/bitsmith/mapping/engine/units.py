@@ -129,7 +129,8 @@ class Unit:
     @property
     def is_single(self) -> bool:
         """Return True if each result is a function of one number: worth an engine's turn only between other units."""
-        return len(self.sources) == 1 and math.prod(self.op.size) == 1 and not (self.is_product or self.computed)
+        of_one = len(self.sources) == 1 and math.prod(self.op.size) == 1 and self.weights.shape[1:] == (1, 1)
+        return of_one and not (self.is_product or self.computed)
 
     @property
     def is_in_place(self) -> bool:
