@@ -93,8 +93,8 @@ def banded(builder: DataflowBuilder, units: Sequence[Unit], row: Row, fitting: S
             most = _most_numbers(
                 (_blocks_for(builder, part, units, whole) - blocks) // whole.banks, number_bits(builder, units), part
             )
-            room, moved = most * whole.banks, whole.lanes if outside and whole.abreast == 1 else 0
-            if room <= lacking:
+            room, moved = most * whole.banks, whole.lanes if outside else 0
+            if room <= lacking or (outside and whole.abreast > 1):
                 continue
             reload = word_cycles(bits, rate, directives.weights_bus)
             bands = images_of(builder, units).within(room, reload, moved)
