@@ -60,10 +60,12 @@ def test_bands_of_rows(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k in {0, 1, 2} else ()) for k in range(60)])
-def test_maps_outside(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("unlike", [False, True], ids=["of one format", "of unlike formats"])
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k in {1, 2, 10} else ()) for k in range(60)])
+def test_maps_outside(seed: int, *, unlike: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows leave for the memory outside, and come back with the bands that need them."""
-    program, asked = pyramid_of_sums(seed), limited(pyramid_of_sums(seed), 10_000)
+    program = preactivated(seed) if unlike else pyramid_of_sums(seed)
+    asked = turns(seed, program) if unlike else limited(program, 10_000)
     directives = replace(asked, weights_rate=RATES[seed % 4])
     with_random_bands(monkeypatch, seed, outside=True)
     network = partition(drop_dead(program, keep_probes=False), directives)
