@@ -10,6 +10,7 @@ import sys
 import typing
 from functools import partial
 from pathlib import Path
+from types import UnionType
 
 import pytest
 
@@ -108,7 +109,8 @@ def test_readers_of_keys_give_what_fields_of_projects_hold() -> None:
         if option.key is not None and option.key.read is not None:
             field = fields[option.key.field]
             for returned in _returned(option.key.read):
-                assert returned == field or returned in typing.get_args(field), option.name
+                kinds = typing.get_args(returned) if isinstance(returned, UnionType) else (returned,)
+                assert returned == field or {*kinds} <= {*typing.get_args(field)}, option.name
 
 
 @pytest.mark.parametrize("function", [conversion.convert, explanation.explain])

@@ -1,4 +1,4 @@
-"""Circuits in which nothing is block memory, since ``bram=0`` says so, or all tables are, since ``bram="tables"`` does."""
+"""Circuits with as much block memory as ``bram`` says: none, so many blocks at most, or all tables."""
 
 from __future__ import annotations
 
@@ -61,14 +61,67 @@ def test_neither_estimates_nor_files_have_any(tmp_path: Path, family: Family, io
     np.testing.assert_array_equal(with_blocks.predict(x), without.predict(x))
 
 
-def test_the_choice_is_saved_and_other_numbers_and_compilers_are_refused(tmp_path: Path) -> None:
-    model = converted(tmp_path, PARTS[ECP5], "io_parallel", 0)
-    model.save(tmp_path / "model.json")
-    assert bitsmith.Model.load(tmp_path / "model.json").target == model.target
-    tables = converted(tmp_path, PARTS[ECP5], "io_parallel", "tables")
-    tables.save(tmp_path / "tables.json")
-    assert bitsmith.Model.load(tmp_path / "tables.json").target == tables.target != model.target
-    for wrong in (1, False, "none"):
+def residual() -> nn.Module:
+    """Two convolutions that a skip connection passes by, and a dense layer."""
+
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.widened, self.narrow, self.wide = (
+                nn.Conv2d(3, 16, 1),
+                nn.Conv2d(16, 8, 3, padding=1),
+                nn.Conv2d(8, 16, 1),
+            )
+            self.classes = nn.Linear(16, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.widened(x).relu()
+            x = (x + self.wide(self.narrow(x).relu())).relu()
+            y: torch.Tensor = self.classes(x.amax((2, 3)))
+            return y
+
+    torch.manual_seed(0)
+    return Residual().eval()
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning")
+def test_images_are_in_bands_of_rows_where_few_blocks_may_be_taken() -> None:
+    """As on a part that has no more."""
+    sizes, words = list[int](), list[str]()
+    for most in (None, 16):
+        model = bitsmith.convert(
+            residual(),
+            None,
+            {"Model": {"Strategy": "Shared"}},
+            input_shape=(3, 32, 32),
+            part="xc7z020clg400-1",
+            io_type="io_stream",
+            precision="fixed<8,3>",
+            weight_memory="64 bits, 262.5 MHz, 200 ns, 75 %",
+            reuse_factor=4000,
+            bram=most,
+            check=False,
+        )
+        estimate = model.estimate()
+        sizes.append(estimate.size.bram)
+        words.append(str(estimate))
+    assert sizes[0] > 1.2 * sizes[1]
+    assert ["does not fit" in text for text in words] == [False, True]  # with what is beside the engine
+
+
+def test_the_choice_is_saved_and_other_values_and_compilers_are_refused(tmp_path: Path) -> None:
+    targets = dict[int | str, object]()
+    for choice in (0, 24, "tables"):
+        model = converted(tmp_path, PARTS[ECP5], "io_parallel", choice)
+        model.save(tmp_path / "model.json")
+        targets[choice] = bitsmith.Model.load(tmp_path / "model.json").target
+        assert targets[choice] == model.target
+    assert (
+        len({*targets.values()}) == 3 and model.target != converted(tmp_path, PARTS[ECP5], "io_parallel", "24").target
+    )
+    for wrong in (-1, 1.5, False, "none", 1 << 17):
         with pytest.raises(bitsmith.errors.ConfigError, match="BRAM"):
             converted(tmp_path, PARTS[ECP5], "io_parallel", wrong)  # type: ignore[arg-type]
     with pytest.raises(bitsmith.errors.ConfigError, match="BRAM with backend 'vitis'"):

@@ -97,6 +97,8 @@ class Target(Chosen):
                 part = part.without_memory_blocks()
             case BlockMemory.TABLES:
                 part = part.with_tables_in_blocks()
+            case int():
+                part = part.with_memory_blocks(self.bram)
             case _:
                 assert_never(self.bram)
         return part if self.estimates is None else part.corrected(self.estimates)

@@ -28,7 +28,7 @@ from bitsmith.config.reading import (
     squash,
     within,
 )
-from bitsmith.config.values import BlockMemory, read_bram
+from bitsmith.config.values import BlockMemory, Blocks, read_bram
 from bitsmith.config.variables import ALL_VARIABLES, OTHER_VARIABLES
 from bitsmith.errors import ConfigError
 from bitsmith.ir.types import FixedFormat
@@ -75,7 +75,7 @@ class Choices:
     digit_price: float | None = None
     channel_price: float | None = None
     headroom: float | None = None
-    bram: BlockMemory | None = None
+    bram: Blocks | None = None
 
     def overlaid(self, other: Choices) -> Choices:
         """Return the choices with all that ``other`` mentions in their place."""

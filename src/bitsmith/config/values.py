@@ -8,18 +8,20 @@ from typing import Literal, TypeAlias
 
 from bitsmith.backends import BACKENDS, Backend
 from bitsmith.config.accelerators import accelerator_named
-from bitsmith.config.reading import did_you_mean, integer, number, shown, squash, text
+from bitsmith.config.reading import did_you_mean, integer, number, plain, shown, squash, text
 from bitsmith.errors import ConfigError
 from bitsmith.errors.remedies import NAMED
 
 _LONGEST_CLOCK_PERIOD_NS = 1e6
 _LONGEST_PATH = 4096
 _MOST_SAMPLES = 1 << 12
+_MOST_BLOCKS = 1 << 16
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,31}", re.ASCII)
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _PLATFORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _NANOSECONDS = re.compile(r"\s*([0-9]{1,7}(?:\.[0-9]{1,6})?)\s*ns\s*", re.ASCII)
+_BLOCKS = re.compile(r"[0-9]{1,5}", re.ASCII)
 _PERCENT = re.compile(r"\s*([0-9]{1,2}(?:\.[0-9]{1,6})?)\s*%\s*", re.ASCII)
 
 
@@ -43,6 +45,15 @@ class BlockMemory(enum.Enum):
     NONE = 0
     TABLES = "tables"
     """Constant tables of pipelines wherever that saves look-up tables."""
+
+
+Blocks: TypeAlias = BlockMemory | int
+"""Choice of what is block memory, or the most blocks."""
+
+
+def blocks_value(blocks: Blocks) -> int | str:
+    """The value as users write it."""
+    return blocks if isinstance(blocks, int) else blocks.value
 
 
 _ACCEPTED = ", ".join(map(repr, BACKENDS))
@@ -135,12 +146,17 @@ def is_monitored(monitors: str | None, name: str) -> bool:
     return monitors is not None and name in monitors.split(",")
 
 
-def read_bram(value: object, where: str) -> BlockMemory:
-    """0 or tables: no other number of block memories can be asked for."""
+def read_bram(value: object, where: str) -> Blocks:
+    """0, tables, or the most blocks."""
     for each in BlockMemory:
         if not isinstance(value, bool) and value in (each, each.value, str(each.value)):
             return each
-    accepted = "0 or 'tables'; by default tables and memories are what costs less"
+    most = int(value) if isinstance(value, str) and _BLOCKS.fullmatch(value) else plain(value)
+    if isinstance(most, int) and not isinstance(most, bool) and 0 < most <= _MOST_BLOCKS:
+        return most
+    accepted = (
+        f"the most memory blocks, 0 to {_MOST_BLOCKS}, or 'tables'; by default tables and memories are what costs less"
+    )
     raise ConfigError(shown(value), where=where, accepted=accepted)
 
 

@@ -294,6 +294,10 @@ class Part:
         """The part as it is where neither block memory nor larger memory may be used."""
         return replace(self, family=self.family.without_memory_blocks(), die=self.die.without_memory_blocks())
 
+    def with_memory_blocks(self, most: int) -> Part:
+        """The part as it is where no more than so many memory blocks may be used."""
+        return replace(self, die=replace(self.die, brams=min(most, self.die.brams)))
+
     def with_tables_in_blocks(self) -> Part:
         """The part as it is where tables of pipelines are block memory wherever that saves look-up tables."""
         return replace(self, family=self.family.with_tables_in_blocks())

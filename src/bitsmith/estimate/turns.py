@@ -69,9 +69,7 @@ class EngineCycles:
             f"meanwhile{self._idle()}."
         )
         if self.written:
-            text += (
-                f" Maps without room lie in the memory, too: {self.written:,} numbers are written, {self.read:,} read."
-            )
+            text += f" Maps lie in the memory, too: {self.written:,} numbers are written, {self.read:,} read."
         waiting = [repr(layer.name) for layer in self.layers if layer.waits]
         if not waiting:
             return text

@@ -16,7 +16,7 @@ from bitsmith.base.project import digest
 from bitsmith.building.job import Target, circuit_program, directives_of
 from bitsmith.compiler import Compiled, Source, compile_network
 from bitsmith.config.reading import leaves, put
-from bitsmith.config.values import IOType
+from bitsmith.config.values import IOType, blocks_value
 from bitsmith.devices.family import Part
 from bitsmith.errors.remedies import Call, given
 from bitsmith.estimate import fit, obstacle
@@ -293,7 +293,7 @@ class Layouts:
     def point(self, layout: Fit, keys: Mapping[str, object], bits: Bits | None) -> Point:
         """The circuit of a layout of a network that ``keys`` make; those of factors and memories that were sought follow."""
         bram = self.target.bram
-        keys = keys if bram is None else merged(keys, {"Model": {"BRAM": bram.value}})
+        keys = keys if bram is None else merged(keys, {"Model": {"BRAM": blocks_value(bram)}})
         if layout.directives == self.asked:
             return Point(self.compiled, layout, self.part, keys, "", bits)
         return Point(

@@ -15,7 +15,7 @@ from bitsmith.config.inert import PROJECT_INERT, WRITER_INERT
 from bitsmith.config.latency import Latency
 from bitsmith.config.model import KEYS, MODEL_KEYS, HLSConfig, collect_hls_config
 from bitsmith.config.reading import Idle, Inert, Problems, Section, mapping, squash
-from bitsmith.config.values import OTHER_INTERFACES, read_path
+from bitsmith.config.values import OTHER_INTERFACES, blocks_value, read_path
 from bitsmith.errors import ConfigError, ProjectError
 from bitsmith.frontends.frameworks import FRAMEWORKS
 from bitsmith.frontends.named import NamedModel, key_named, model_keys, named_model
@@ -66,7 +66,7 @@ class ProjectConfig(Chosen):
         """
         bram = config.model.bram
         if bram is not None and self.bram not in (None, bram):
-            found = f"{self.bram.value!r} of the project, {bram.value!r} in the configuration"
+            found = f"{blocks_value(self.bram)!r} of the project, {blocks_value(bram)!r} in the configuration"
             raise ConfigError(found, where="Model.BRAM", remedy="keep one of the two")
         return replace(self, bram=self.bram if bram is None else bram)
 

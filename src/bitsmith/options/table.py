@@ -15,7 +15,7 @@ from bitsmith.backends import BACKENDS, Backend
 from bitsmith.config import values as checks
 from bitsmith.config.accelerators import bus_format
 from bitsmith.config.reading import boolean, member
-from bitsmith.config.values import BackendName, BlockMemory, IOType, IOTypeName
+from bitsmith.config.values import BackendName, Blocks, IOType, IOTypeName
 from bitsmith.config.weight_memory import WeightMemory, read_weight_memory
 from bitsmith.devices.correction import Correction
 from bitsmith.options.estimates import read_correction
@@ -120,7 +120,7 @@ class Chosen:
     """One of `INTERFACES`, or None."""
     monitors: str | None = None
     """``NO_MONITORS``: the circuit of a board has no counters and no stored frame; None: it has; others: `MONITORS`."""
-    bram: BlockMemory | None = None
+    bram: Blocks | None = None
     """Choice of what is block memory; None: what costs the smaller share of the part."""
     weight_memory: WeightMemory | None = None
     """Memory outside of the circuit that holds the weights of engines; None: they are in the circuit."""
@@ -311,9 +311,9 @@ OPTIONS: Sequence[Option] = (
         "bram",
         Key("BRAM", "bram", checks.read_bram, (), None),
         None,
-        Flag(str, (), "VALUE", None, "0: no memory or table is block memory; tables: those of pipelines are."),
-        "``0`` keeps memories and tables of the circuit in look-up tables and registers. ``'tables'`` makes block memory of "
-        "tables of pipelines wherever that saves look-up tables (``rtl``).",
+        Flag(str, (), "VALUE", None, "The most memory blocks, 0 for none; tables: those of pipelines are in blocks."),
+        "the most memory blocks that the circuit may take. ``0`` keeps memories and tables in look-up tables and registers. "
+        "``'tables'`` makes block memory of tables of pipelines wherever that saves look-up tables (``rtl``).",
     ),
     Option(
         "weight_memory",
