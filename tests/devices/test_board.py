@@ -33,6 +33,12 @@ FOLDER = Path(str(read_board.__globals__["__file__"])).parent / "boards"
 @pytest.mark.parametrize("name", serial_boards())
 def test_our_boards(name: str) -> None:
     board = read_board(name.upper())
+    assert (
+        read_board(name.replace("-", "_"))
+        == read_board(name.replace("-", " "))
+        == read_board(name.replace("-", ""))
+        == board
+    )
     assert board.name.lower() == name
     text = board.constraints(1_000_000)
     assert text.startswith(f"# {board.name}: {board.part.name}\n")

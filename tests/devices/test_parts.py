@@ -62,6 +62,11 @@ def test_flags_of_nextpnr() -> None:
         ("xcvu13p; rm -rf", "xcvu13p"),
         ("", DEFAULT_PART),
         ("arria", "for example"),
+        ("ECP5", "lfe5u-12f, lfe5u-25f, lfe5u-45f, lfe5u-85f, alone or with a speed"),
+        ("Zynq-7000", "family: xc7z010, xc7z020, xc7z045, alone"),
+        ("Zynq UltraScale+", "family: xczu2eg"),
+        ("ice40up", "family: ice40up5k, alone"),
+        ("cyclonev", "5csema5"),
     ],
 )
 def test_unknown_parts_are_refused_with_the_nearest(text: str, told: str) -> None:
@@ -75,6 +80,12 @@ def test_unknown_parts_are_refused_with_the_nearest(text: str, told: str) -> Non
 )
 def test_names_are_asked_of_tools_where_no_family_reserves_them(name: str, reserved: bool) -> None:
     assert is_reserved(name) is reserved
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_brands_name_parts(family: Family) -> None:
+    for brand, beginning in family.brands.items():
+        assert brand == brand.lower() and any(die.startswith(beginning) for die in family.dies)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -7,6 +7,7 @@ constraints file.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,14 +77,15 @@ def system_boards() -> tuple[str, ...]:
 
 
 def any_board(board: str | Path) -> AnyBoard:
-    """Return one of our boards by its name (in any case), or the board in the TOML file ``board``.
+    """Return one of our boards by its name (in any case, hyphens or not), or the board in the TOML file ``board``.
 
     Raises:
         ConfigError: there is no such board or file, or the file does not follow the schema; names the file and the keys.
     """
     name = board.lower() if isinstance(board, str) else ""
-    if name in BOARDS:
-        return _read(_FOLDER / f"{name}.toml")
+    for known in BOARDS:
+        if re.sub(r"[\s_-]", "", name) == known.replace("-", ""):
+            return _read(_FOLDER / f"{known}.toml")
     path = Path(board)
     if isinstance(board, str) and path.suffix != ".toml":
         accepted = f"{', '.join(BOARDS)}, or the path of a .toml file with a board"

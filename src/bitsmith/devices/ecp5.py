@@ -90,6 +90,7 @@ _MEMORY = MemoryBlock(
 
 ECP5 = Family(
     name="ecp5",
+    brands={"ecp5": "lfe5u"},
     vendor="Lattice",
     dies={
         "lfe5u-12f": Die(12_000, 12_000, 28, 32),

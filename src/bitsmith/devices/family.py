@@ -174,6 +174,7 @@ class Family:
 
     Attributes:
         name: in reports, and the folder of its synthesis.
+        brands: names that its parts are sold under, in lower case without spaces, and what the names of such parts begin with.
         vendor: whose HLS tools take its parts.
         dies: capacities by name, in lower case, meant to be those of the vendor's product tables.
         read_part: reads a part's name in lower case; None if it is not a name of this family.
@@ -188,6 +189,7 @@ class Family:
     """
 
     name: str
+    brands: Mapping[str, str]
     vendor: Vendor
     dies: Mapping[str, Die]
     read_part: Callable[[str], PartName | None]

@@ -167,6 +167,7 @@ def _family(
     """Return a family of what all of them have in common."""
     return Family(
         name=name,
+        brands={name: name},
         vendor="Lattice",
         dies=dies,
         read_part=_read_part,

@@ -87,6 +87,7 @@ def _die(alms: int, dsp_blocks: int, memories: int) -> Die:
 def _family(name: str, example: str, dies: Mapping[str, Die], period_ns: float, delays: DelayModel) -> Family:
     return Family(
         name=name,
+        brands={name: ""},
         vendor="Intel",
         dies=dies,
         read_part=partial(die_first, dies, _SUFFIX),

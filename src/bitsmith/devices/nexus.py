@@ -102,6 +102,7 @@ _CONSTANT_CELLS = "hilomap -singleton -hicell VHI Z -locell VLO Z"
 
 NEXUS = Family(
     name="nexus",
+    brands={"crosslinknx": "lifcl", "certusnx": "lfd2nx", "nexus": ""},
     vendor="Lattice",
     dies={"lifcl-17": _SMALL, "lifcl-40": _LARGE, "lfd2nx-40": _LARGE},
     read_part=_read_part,

@@ -1,6 +1,7 @@
 """The table of families, and parts by name."""
 
 import difflib
+import re
 
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Die, Family, Part, Vendor
@@ -58,7 +59,7 @@ def resolve_part(text: str) -> Part:
         f"unknown FPGA part {name!r}",
         where="part",
         accepted=_near(name.lower()),
-        remedy=f"check the spelling, or leave the part out for {DEFAULT_PART}",
+        remedy=f"check the spelling, or leave the part out for {DEFAULT_PART}; boards, such as pynq-z2, are named by board",
     )
 
 
@@ -84,5 +85,11 @@ def _near(name: str) -> str:
         for die in sorted(family.dies, key=len, reverse=True):
             if name.startswith(die):
                 return f"{die} with {family.part_form}"
+    plain = re.sub(r"[\s_-]", "", name).replace("+", "plus")
+    sold = [(brand, family) for family in FAMILIES for brand in family.brands if plain.startswith(brand)]
+    if sold:
+        brand, family = max(sold, key=lambda each: len(each[0]))
+        dies = [die for die in family.dies if die.startswith(family.brands[brand])]
+        return f"a part of that family: {', '.join(dies)}, alone or with {family.part_form}"
     near = difflib.get_close_matches(name, [die for family in FAMILIES for die in family.dies], n=4, cutoff=0.5)
     return f"close to it: {', '.join(near)}" if near else f"for example {DEFAULT_PART} or xcvu13p-flga2577-2-e"

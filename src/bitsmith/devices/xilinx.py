@@ -135,7 +135,9 @@ def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
     )
 
 
-def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: LargeMemory | None) -> Family:
+def _family(
+    name: str, brands: Mapping[str, str], dies: Mapping[str, Die], delays: DelayModel, large: LargeMemory | None
+) -> Family:
     """Return a family of what all of them have in common.
 
     LUTs count those that serve as shift registers and memories, too. Pairs that Vivado would merge into one LUT6_2 are counted
@@ -143,6 +145,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
     """
     return Family(
         name=name,
+        brands=brands,
         vendor="AMD",
         dies=dies,
         read_part=partial(die_first, dies, _SUFFIX),
@@ -172,6 +175,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
 
 XILINX_7 = _family(
     name="xc7",
+    brands={"artix": "xc7a", "kintex": "xc7k", "virtex": "xc7v", "zynq": "xc7z"},
     dies={
         "xc7a15t": Die(10_400, 20_800, 45, 50),
         "xc7a35t": Die(20_800, 41_600, 90, 100),
@@ -201,6 +205,7 @@ XILINX_7 = _family(
 
 ULTRASCALE = _family(
     name="xcu",
+    brands={"kintexultrascale": "xcku"},
     dies={
         "xcku040": Die(242_400, 484_800, 1_920, 1_200),
         "xcku060": Die(331_680, 663_360, 2_760, 2_160),
@@ -222,6 +227,14 @@ ULTRASCALE = _family(
 
 ULTRASCALE_PLUS = _family(
     name="xcup",
+    brands={
+        "kintexultrascaleplus": "xcku",
+        "virtexultrascaleplus": "xcvu",
+        "zynqultrascale": "xczu",
+        "zynqmp": "xczu",
+        "kria": "xck26",
+        "alveo": "xcu",
+    },
     dies={
         "xck26": Die(117_120, 234_240, 1_248, 288, 64),
         "xcku3p": Die(162_720, 325_440, 1_368, 720, 48),
