@@ -255,11 +255,22 @@ def test_builds_know_options_by_names_of_the_incumbent(familiar: dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    "asked", [{"stitch_design": True}, {"power": True}, {"vhdl": True}, {"verilog": False}, {"build_type": "asic"}]
+    "asked",
+    [
+        *({"stitch_design": True}, {"power": True}, {"vhdl": True}, {"verilog": False}, {"build_type": "asic"}),
+        *({"pnr": "yes"}, {"synth": 1}, {"bitstream": None}, {"csim": "no"}),
+    ],
 )
 def test_builds_refuse_what_there_is_not(model: bitsmith.Model, asked: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"build: {next(iter(asked))}="):
         model.plan(**asked)
+
+
+def test_builds_refuse_words_for_truth_by_other_names(model: bitsmith.Model) -> None:
+    with pytest.raises(ConfigError, match=r"build: pnr='yes'\n  accepted: True or False$"):
+        model.plan(fpga="yes")
+    with pytest.raises(ConfigError, match="accepted: True or False, or None for the default"):
+        model.build(synth="no")
 
 
 def test_a_picture_in_a_notebook(model: bitsmith.Model) -> None:

@@ -180,6 +180,8 @@ def test_defaults_and_choices_of_what_is_written_need_no_note(key: str) -> None:
 def test_clock_periods_have_a_greatest(period_ns: float) -> None:
     assert read_project({"ClockPeriod": period_ns}).clock_period_ns == period_ns
     assert read_project({"ClockPeriod": f"{period_ns:f} ns"}).clock_period_ns == period_ns
+    assert read_project({"ClockPeriod": f"{period_ns:f}"}).clock_period_ns == period_ns
+    assert read_project({"ClockPeriod": f"{1000 / period_ns:f}MHz"}).clock_period_ns == pytest.approx(period_ns)
     with pytest.raises(ConfigError, match="at most 1e"):
         read_project({"ClockPeriod": 1e6 + 1})
 

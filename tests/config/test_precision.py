@@ -88,6 +88,12 @@ def test_any_text_gives_a_format_or_a_typed_error(text: str) -> None:
         ("float", "floating-point"),
         ("double", "'auto' keeps"),
         ("half", "floating-point"),
+        ("fp16", "floating-point"),
+        ("int8", "int<8> has integers alone; with bits=8 auto"),
+        ("UINT4", "uint<4>"),
+        ("16", "bits=16"),
+        ("8 bits", "bits=8"),
+        ("quantized_bits(8,2,1)", "quantizers belong in the model"),
         ("bfloat16", "floating-point"),
         ("ap_float<16,5>", "floating-point"),
         ("ac_float<16,2,6>", "floating-point"),
@@ -132,3 +138,9 @@ def test_refusals_say_what_is_accepted(text: str, said: str) -> None:
 def test_other_types_are_refused(value: object) -> None:
     with pytest.raises(ConfigError, match="type"):
         parse_precision(value)
+
+
+def test_parentheses_are_brackets() -> None:
+    assert parse_precision("ap_fixed(16, 6)") == parse_precision("fixed<16,6>")
+    with pytest.raises(ConfigError, match="bits=16"):
+        parse_precision(16)

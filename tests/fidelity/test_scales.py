@@ -188,6 +188,8 @@ def test_what_finer_steps_cannot_mend_is_warned_of_once() -> None:
     assert len(told) == 1 and "% (at worst " in model.fidelity.summary
     with pytest.raises(FidelityError, match="without calibration data"):
         convert(kinked(3e5), strict=True)
+    with pytest.warns(FidelityWarning, match="no format is chosen by it: give the file as calibration, too"):
+        convert(kinked(3e5), input_data_tb="tb_input.npy")
     convert(kinked(3e5), calibration=BELOW_1, strict=True)
 
 

@@ -275,6 +275,11 @@ def test_an_example_that_is_a_dictionary() -> None:
         read_torch(Of(lambda x: x), ReadOptions(example=example))
 
 
+def test_an_example_without_numbers() -> None:
+    with pytest.raises(ConfigError, match="an example without numbers"):
+        read_torch(nn.Linear(3, 2), ReadOptions(example="x"))
+
+
 def test_a_cache_among_the_results_is_told_with_what_to_set() -> None:
     told = "Found <class 'transformers.cache_utils.DynamicCache'> in output, which is not a known type."
     assert _reason(told) == ("a cache of earlier words among its results", "set model.config.use_cache = False")

@@ -10,15 +10,18 @@ from typing import TypeVar
 
 from bitsmith.config.reading import did_you_mean
 from bitsmith.errors import ConfigError, RangeError
+from bitsmith.errors.remedies import Remedy, given
 from bitsmith.ir.types import MAX_WIDTH, FixedFormat, Overflow, Rounding
 
 ACCEPTED = (
-    "'auto', fixed<W,I>, ufixed<W,I>, either with <...,rounding,overflow>, int<W>, uint<W>, or these names "
-    "with ap_ or ac_ in front"
+    "'auto', fixed<W,I> of W bits, of which I are integer bits, ufixed<W,I>, either with <...,rounding,overflow>, int<W>, "
+    "uint<W>, or these names with ap_ or ac_ in front, such as fixed<16,6>"
 )
 
 _MAX_TEXT = 100
-_SHAPE = re.compile(r"\s*([a-z_0-9]+)\s*(?:<([^<>]*)>)?\s*", re.IGNORECASE)
+_SHAPE = re.compile(r"\s*([a-z_0-9]+)\s*(?:<([^<>]*)>|\(([^()]*)\))?\s*", re.IGNORECASE)
+_BITS = re.compile(r"(u?int|[iu]?)([1-9][0-9]?)( ?bits?|_t|)", re.ASCII | re.IGNORECASE)
+_FLOAT = re.compile(r"((ap|ac|std|ac_std|ac_ieee)_)?(float|bfloat|fp|bf)[0-9]*(_.*)?|double|half", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,6}")
 _PREFIX = re.compile(r"^(?:AP|AC|SC)_")
 
@@ -35,12 +38,7 @@ _NAMES: dict[str, tuple[bool | None, bool]] = {
     "ap_uint": (False, False),
     "ac_int": (None, False),
 }
-_FLOATS = frozenset(
-    (
-        *("float", "double", "half", "bfloat16", "float16", "float32", "float64"),
-        *("ap_float", "ac_float", "ac_std_float", "std_float", "ac_ieee_float"),
-    )
-)
+_CALLED = "quantizers belong in the model, and take effect from there"
 _REFUSED_MODES = {
     "RND_CONV_ODD": "rounding half to odd is not available; RND_CONV rounds half to even",
     "TRN_SMGN": "sign-magnitude truncation is called TRN_ZERO",
@@ -63,16 +61,17 @@ def parse_precision(text: object, where: str = "") -> FixedFormat | None:
     if isinstance(text, FixedFormat):
         return text
     if not isinstance(text, str):
-        raise ConfigError(f"a precision of type {type(text).__name__}", where=where, accepted=ACCEPTED)
+        found = f"a precision of type {type(text).__name__}"
+        raise ConfigError(found, where=where, accepted=ACCEPTED, remedy=_of_bits(str(text)))
     if len(text) > _MAX_TEXT:
         raise ConfigError(f"a precision of {len(text)} characters", where=where, accepted=ACCEPTED)
     match = _SHAPE.fullmatch(text)
     if match is None:
-        raise ConfigError(f"precision {text!r}", where=where, accepted=ACCEPTED)
-    name, inside = match[1].lower(), match[2]
+        raise ConfigError(f"precision {text!r}", where=where, accepted=ACCEPTED, remedy=_of_bits(text))
+    name, inside = match[1].lower(), match[2] if match[3] is None else match[3]
     if name == "auto" and inside is None:
         return None
-    if name in _FLOATS:
+    if _FLOAT.fullmatch(name):
         raise ConfigError(
             f"{text!r} is a floating-point format; the hardware computes in fixed point",
             where=where,
@@ -80,9 +79,19 @@ def parse_precision(text: object, where: str = "") -> FixedFormat | None:
             remedy="'auto' keeps the accuracy of the float model",
         )
     if name not in _NAMES:
-        raise ConfigError(f"precision {text!r}", where=where, accepted=ACCEPTED, remedy=did_you_mean(name, _NAMES))
+        remedy = _of_bits(text) or (_CALLED if match[3] is not None else did_you_mean(name, _NAMES))
+        raise ConfigError(f"precision {text!r}", where=where, accepted=ACCEPTED, remedy=remedy)
     parameters = [] if inside is None else [part.strip() for part in inside.split(",")]
     return _Reading(text, where, name, parameters).format()
+
+
+def _of_bits(text: str) -> Remedy | str:
+    """What to do where ``text`` says how many bits there are, and not where their point is; nothing of other texts."""
+    match = _BITS.fullmatch(text.strip())
+    if match is None:
+        return ""
+    bits, integers = int(match[2]), f"{'u' * match[1].lower().startswith('u')}int<{match[2]}>"
+    return Remedy((f"{integers} has integers alone; with ", given(bits=bits), " auto chooses the point of each tensor"))
 
 
 class _Reading:

@@ -20,8 +20,8 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,31}", re.ASCII)
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _PLATFORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
-_NANOSECONDS = re.compile(r"\s*([0-9]{1,7}(?:\.[0-9]{1,6})?)\s*ns\s*", re.ASCII)
 _BLOCKS = re.compile(r"[0-9]{1,5}", re.ASCII)
+_CLOCK = re.compile(r"\s*([0-9]{1,7}(?:\.[0-9]{1,6})?)\s*(ns|mhz|)\s*", re.ASCII | re.IGNORECASE)
 _PERCENT = re.compile(r"\s*([0-9]{1,2}(?:\.[0-9]{1,6})?)\s*%\s*", re.ASCII)
 
 
@@ -116,11 +116,13 @@ def read_backend(value: object, where: str) -> Backend:
 
 
 def read_interface(value: object, where: str) -> str:
-    """One of `INTERFACES`."""
-    if value not in INTERFACES:
+    """One of `INTERFACES`, in any case."""
+    name = value.lower() if isinstance(value, str) else value
+    if name not in INTERFACES:
         accepted = f"{AP_VLD} for HLS C++, {AP_NONE} for SystemVerilog, or with a board {AXI_MASTER}"
-        raise ConfigError(shown(value), where=where, accepted=accepted)
-    return str(value)
+        buses = "leave it out: SystemVerilog has wrappers for AXI4-Stream and more beside the circuit (docs/bus-wrappers.md)"
+        raise ConfigError(shown(value), where=where, accepted=accepted, remedy=buses)
+    return str(name)
 
 
 def read_monitors(value: object, where: str) -> str:
@@ -182,6 +184,10 @@ def read_part(value: object, where: str) -> str:
 
 def read_board(value: object, where: str) -> str:
     """The name of a board, or the path of its file; which names there are is not known here."""
+    if not isinstance(value, str | Path):
+        raise ConfigError(
+            shown(value), where=where, accepted="the name of a board, such as 'pynq-z2', or a .toml file with one"
+        )
     return str(read_path(value, where))
 
 
@@ -219,10 +225,12 @@ def read_inputs(value: object, where: str) -> object:
 
 
 def read_clock_period(value: object, where: str) -> float:
-    """The clock period in ns."""
-    accepted = f"nanoseconds, above 0 and at most {_LONGEST_CLOCK_PERIOD_NS:g}"
-    match = _NANOSECONDS.fullmatch(value) if isinstance(value, str) else None
+    """The clock period in ns, also of a frequency in MHz."""
+    accepted = f"nanoseconds, above 0 and at most {_LONGEST_CLOCK_PERIOD_NS:g}, or text such as '5 ns' or '200 MHz'"
+    match = _CLOCK.fullmatch(value) if isinstance(value, str) else None
     period = number(value if match is None else float(match[1]), where, accepted)
+    if match is not None and match[2].lower() == "mhz" and period > 0:
+        period = 1000 / period
     if not 0 < period <= _LONGEST_CLOCK_PERIOD_NS:
         raise ConfigError(shown(value), where=where, accepted=accepted)
     return period

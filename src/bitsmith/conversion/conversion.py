@@ -57,7 +57,7 @@ def convert(
     calibration: Samples | None = None,
     backend: BackendName = "rtl",
     part: str | None = None,
-    clock_period: float | None = None,
+    clock_period: float | str | None = None,
     io_type: IOTypeName = "io_parallel",
     *,
     weights: str | Path | None = None,
@@ -234,6 +234,7 @@ class Conversion:
             return _converted(self._read(), self.project, self.source, self.arguments)
 
 
+_BENCH = "input_data_tb is what simulations take, and no format is chosen by it: give the file as calibration, too"
 _SLOW = 5.0
 """Clock periods are questioned from so many usual ones of a family on: 100 may be meant as MHz."""
 
@@ -274,7 +275,8 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
         fidelity = certify(network, final.network, final.program, batches, model, wanted.get("check", "auto"), layers)
         if choice is None or choice.bits is None or not fidelity.problems:
             break
-    message = "; ".join(filter(None, [rangeless, rounded_codes(network, final.network), fidelity.message]))
+    bench = _BENCH if project.input_data is not None and batches is None and fidelity.message else ""
+    message = "; ".join(filter(None, [rangeless, rounded_codes(network, final.network), fidelity.message, bench]))
     if message and project.strict:
         raise FidelityError(message, where=network.name)
     if message:

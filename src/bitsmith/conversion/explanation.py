@@ -136,7 +136,7 @@ def explain(
     config: ConfigLike = None,
     calibration: Samples | None = None,
     part: str | None = None,
-    clock_period: float | None = None,
+    clock_period: float | str | None = None,
     **further: Unpack[Further],
 ) -> Explanation:
     """Read and translate ``model``, a file or a live one.

@@ -282,7 +282,7 @@ def explore(
     test: Samples | None = None,
     weights: str | Path | None = None,
     part: str | None = None,
-    clock_period: float | None = None,
+    clock_period: float | str | None = None,
     *,
     weight_bits: Sequence[int] = WEIGHTS,
     result_bits: Sequence[int] = RESULTS,

@@ -75,7 +75,7 @@ def fit(
     calibration: Samples | None = None,
     weights: str | Path | None = None,
     part: str | None = None,
-    clock_period: float | None = None,
+    clock_period: float | str | None = None,
     *,
     held_out: float = 0.5,
     seed: int = 0,

@@ -297,7 +297,7 @@ def certify(
     Raises:
         ConfigError: ``check`` is none of its values, or insists on a framework that cannot run the model.
     """
-    if check not in (True, False, "auto"):
+    if not isinstance(check, bool) and check != "auto":
         raise ConfigError(f"check={check!r}", where="convert", accepted="True, False or 'auto'")
     network = quantized_inputs(network)  # what the model does to an input at once is not an error
     inputs = samples(compiled, calibration)

@@ -154,6 +154,13 @@ class Asked:
         "run stages again even if their results still hold.",
     ] = False
 
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            value, kind = getattr(self, option.name), _HINTS[option.name].__origin__
+            if isinstance(True, kind) and not isinstance(value, kind):
+                or_default = ", or None for the default" if option.default is None else ""
+                raise ConfigError(f"{option.name}={value!r}", where="build", accepted=f"True or False{or_default}")
+
 
 _HINTS = get_type_hints(Asked, include_extras=True)
 BUILD_OPTIONS: Sequence[Option] = tuple(
@@ -185,7 +192,7 @@ def _own(named: Mapping[str, object]) -> dict[str, object]:
             raise ConfigError(f"{name}={named[name]!r}, while {reason}", where="build", accepted=f"{name}={values}")
     for name, option in FAMILIAR.items():
         if name in named:
-            own[option] = bool(named[name]) or own.get(option, False)
+            own[option] = named[name] or own.get(option, False)
     if (asked := own.pop("build_type", None)) is not None:
         if asked not in BUILD_TYPES:
             raise ConfigError(f"build_type={asked!r}", where="build", accepted=", ".join(map(repr, BUILD_TYPES)))

@@ -99,7 +99,7 @@ class Arguments(Further, total=False):
     """Arguments of :func:`bitsmith.convert` beside the model, the project folder and the configuration."""
 
     part: str | None
-    clock_period: float | None
+    clock_period: float | str | None
     calibration: Samples | None
     weights: str | Path | None
 
@@ -288,8 +288,8 @@ OPTIONS: Sequence[Option] = (
         "clock_period",
         Key("ClockPeriod", "clock_period_ns", checks.read_clock_period, None, None),
         None,
-        Flag(float, (), None, None, "Clock target in ns."),
-        "in ns; the default depends on the part's family.",
+        Flag(str, (), None, None, "Clock target in ns, or as 200MHz."),
+        "in ns, or text such as ``'200 MHz'``; the default depends on the part's family.",
     ),
     Option(
         "clock_uncertainty",

@@ -58,7 +58,7 @@ def sweep(
     test: Samples | None = None,
     weights: str | Path | None = None,
     part: str | None = None,
-    clock_period: float | None = None,
+    clock_period: float | str | None = None,
     *,
     build: Mapping[str, Json] | bool = True,
     minimize: Sequence[str] = MINIMIZE,

@@ -389,7 +389,10 @@ def _tensors(examples: Sequence[Example], place: torch.Tensor) -> list[torch.Ten
             accepted="tensors, one for each argument of forward()",
             remedy="give a module whose forward() takes the tensors, in their order, and calls yours with a dictionary",
         )
-    batch = [x if isinstance(x, torch.Tensor) else torch.from_numpy(np.asarray(x)) for x in examples]
+    try:
+        batch = [x if isinstance(x, torch.Tensor) else torch.from_numpy(np.asarray(x)) for x in examples]
+    except TypeError as error:
+        raise ConfigError(f"an example without numbers ({error})", accepted="tensors or arrays of numbers") from None
     if not batch or any(x.ndim == 0 or len(x) == 0 for x in batch):
         raise ConfigError("an example without samples", accepted="tensors whose first axis counts samples")
     # Examples from numpy are in double precision more often than the module is.
