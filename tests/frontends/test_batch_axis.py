@@ -132,6 +132,22 @@ def test_open_sizes_are_those_of_calibration_data() -> None:
         bitsmith.convert(model)
 
 
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [
+        (("n", "h", "w", 3), ""),
+        ((1, "h", "w", 3), ""),
+        (("n", 4, "w", 3), ""),
+        ((4, "n", 5, 3), "its samples are not along the first axis"),
+    ],
+)
+def test_open_sizes_are_compared_with_the_framework(shape: tuple[int | str, ...], reason: str) -> None:
+    model = graph([node("Relu", "x", "y")], {"x": shape}, "y", {})
+    x = np.random.default_rng(0).normal(size=(7, 4, 5, 3))
+    found = bitsmith.convert(model.SerializeToString(), calibration=x).fidelity.agreement
+    assert (found.reason, found.error is None) == (reason, bool(reason))
+
+
 def test_a_model_that_is_refused_with_calibration_data_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     read = Mock(wraps=read_as)
     monkeypatch.setattr("bitsmith.conversion.conversion.read_as", read)

@@ -422,4 +422,4 @@ def test_wrong_translations(layers: custom.Layers, said: str) -> None:
 
 def test_tensorflow_lite_has_none() -> None:
     with pytest.raises(ConfigError, match="Keras, PyTorch, ONNX only"):
-        bitsmith.convert(b"TFL3", layers={"A": scaled})
+        bitsmith.convert(b"\x1c\0\0\0TFL3", layers={"A": scaled})

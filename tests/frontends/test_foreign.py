@@ -52,6 +52,12 @@ THINGS = {
     "a function": (lambda x: x, "torch.nn.Module"),
     "which is not a model": (functools.partial(np.add, 1), "torch.nn.Module"),
     "None": (None, "path of its file"),
+    "bytes, a file or its content, of Keras": (b"\x89HDF\r\n\x1a\n", "give the path"),
+    "its content, of PyTorch": (b"PK\3\4" + bytes(22) + b"\x09\0\0\0" + b"model/one", "give the path"),
+    "its content, of XGBoost": (b'{"learner":{"attributes"', "give the path"),
+    "bytes, a file or its content": (b"a path?", "give the path"),
+    "bytearray, a file": (bytearray(b"\x08\x08\x12"), "of .onnx and .tflite files also their bytes"),
+    "BytesIO, a file": (io.BytesIO(b"\x08\x08\x12"), "file.read()"),
     "type int": (3, "add-a-framework"),
 }
 

@@ -81,6 +81,13 @@ _EXPORTED = "give the ExportedProgram that it was lowered from, or its .pt2 file
 
 OBJECTS = (
     ForeignObject(
+        "{name}, a file or its content",
+        lambda thing, modules: (
+            isinstance(thing, bytes | bytearray | memoryview) or callable(getattr(thing, "read", None))
+        ),
+        "give the path of the file, or write it to one; of .onnx and .tflite files also their bytes, as file.read() has them",
+    ),
+    ForeignObject(
         "a class, which is not a model yet",
         lambda thing, modules: isinstance(thing, type),
         "make an instance of it, load its weights, and give that",
@@ -220,8 +227,11 @@ FILES = (
 """Kinds of files and folders, of which the first that fits is told."""
 
 
-def foreign_object(thing: object, accepted: str, remedy: str) -> ModelFileError:
-    """Return the error for an object that is not a model; ``remedy`` is for kinds that are not known."""
+def foreign_object(thing: object, accepted: str, remedy: str, framework: str) -> ModelFileError:
+    """Return the error for an object that is not a model; ``remedy`` is for kinds that are not known.
+
+    ``framework`` is that of the file whose content the object is, empty where it is not known.
+    """
     kind = thing if isinstance(thing, type) else type(thing)
     package = kind.__module__.partition(".")[0]
     name = kind.__name__ if package == "builtins" else f"{package}.{kind.__name__}"
@@ -229,7 +239,7 @@ def foreign_object(thing: object, accepted: str, remedy: str) -> ModelFileError:
     record = next((record for record in OBJECTS if record.is_one(thing, modules)), None)
     unknown = "an object of the type {name} is not a model of a framework that is known here"
     return ModelFileError(
-        (unknown if record is None else record.found).format(name=name),
+        (unknown if record is None else record.found).format(name=name) + (framework and f", of {framework}"),
         accepted=accepted,
         remedy=remedy if record is None else record.remedy,
     )

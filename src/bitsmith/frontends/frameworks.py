@@ -79,7 +79,9 @@ def framework_of(model: AnyModel) -> Framework:
     record = next((record for record in frameworks() if not isinstance(model, type) and record.is_live(model)), None)
     if record is None:
         accepted = ", ".join(record.live for record in frameworks() if record.live is not None)
-        raise foreign_object(model, f"a path, {accepted}", _READER)
+        first = model[:FIRST_NAME_BYTES] if isinstance(model, bytes) else b""
+        files = [record.name for record in frameworks() if first and record.is_content(first)]
+        raise foreign_object(model, f"a path, {accepted}", _READER, files[-1] if files else "")
     return record
 
 

@@ -1,11 +1,19 @@
 """The record of ONNX."""
 
+import re
 from typing import cast
 
-from bitsmith.frontends.framework import ModelKey, PlainFramework, ReadOptions, no_content
+from bitsmith.frontends.framework import ModelKey, PlainFramework, ReadOptions
 from bitsmith.frontends.onnx.live import OnnxModel
 from bitsmith.frontends.outputs import FrameworkRun, ModelRun
 from bitsmith.layers.network import Network
+
+_MARK = re.compile(rb"\x08[\x01-\x1f][\x12\x1a\x22\x28\x32\x3a\x42]")
+"""The version of the format, which is the first field, and the number of another one."""
+
+
+def _is_content(first: bytes) -> bool:
+    return _MARK.match(first) is not None
 
 
 def _is_proto(model: object) -> bool:
@@ -35,9 +43,9 @@ ONNX = PlainFramework(
     stem="onnx",
     keys=(ModelKey("OnnxModel", (".onnx",), weights=None, live=True),),
     files="*.onnx",
-    live="an onnx.ModelProto",
-    is_live=lambda model: _is_proto(_proto(model)),
-    is_content=no_content,
+    live="an onnx.ModelProto or the bytes of an .onnx file",
+    is_live=lambda model: _is_content(model) if isinstance(model, bytes) else _is_proto(_proto(model)),
+    is_content=_is_content,
     folder=None,
     takes=frozenset({"input_shape", "layers"}),
     read=_read,

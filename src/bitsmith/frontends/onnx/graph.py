@@ -149,10 +149,13 @@ def _parsed(source: OnnxModel) -> tuple[onnx.ModelProto, str, Path | None]:
 
     if isinstance(source, onnx.ModelProto):
         return source, f"ONNX model {source.graph.name[:100]!r}", None
-    if not isinstance(source, str | os.PathLike):
+    if isinstance(source, bytes):
+        where, folder, content = "ONNX model", None, source
+    elif isinstance(source, str | os.PathLike):
+        where, folder = str(Path(source)), Path(source).parent
+        content = whole_file(Path(source), MAX_BYTES, "keep the weights in external data")
+    else:
         raise ModelFileError(f"an object of type {type(source).__name__}", accepted="a path, or an onnx.ModelProto")
-    path = Path(source)
-    where, content = str(path), whole_file(path, MAX_BYTES, "keep the weights in external data")
     try:
         model = onnx.ModelProto.FromString(content)
     except Exception as error:  # protobuf's own class, whose module differs between its implementations
@@ -163,7 +166,7 @@ def _parsed(source: OnnxModel) -> tuple[onnx.ModelProto, str, Path | None]:
         ) from error
     if not model.HasField("graph"):
         raise ModelFileError("a model without a graph", where=where)
-    return model, where, path.parent
+    return model, where, folder
 
 
 def _check_words(message: Message, where: str) -> None:

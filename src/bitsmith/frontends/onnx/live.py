@@ -6,5 +6,5 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     import onnx
 
-OnnxModel: TypeAlias = "str | os.PathLike[str] | onnx.ModelProto"
-"""A model file, or a live ``onnx.ModelProto``."""
+OnnxModel: TypeAlias = "str | os.PathLike[str] | bytes | onnx.ModelProto"
+"""A model file, its content, or a live ``onnx.ModelProto``."""

@@ -56,7 +56,10 @@ def onnx_outputs(model: OnnxModel, inputs: Sequence[Numbers], layers: Layers | N
     """
     import onnx
 
-    live = onnx.load(model) if isinstance(model, str | os.PathLike) else copy.deepcopy(model)
+    if isinstance(model, bytes):
+        live = onnx.load_from_string(model)
+    else:
+        live = onnx.load(model) if isinstance(model, str | os.PathLike) else copy.deepcopy(model)
     # Runtimes round operands of products with weights of few bits by this.
     for attribute in (one for node in live.graph.node for one in node.attribute if one.name == "accuracy_level"):
         attribute.i = 1
@@ -150,6 +153,9 @@ def _outputs(session: _Session, inputs: Sequence[Numbers]) -> tuple[Floats, ...]
 
 
 def _takes(shape: Sequence[int | str | None], x: Numbers) -> bool:
-    """Return True if an input of this shape takes ``x``, of any number of samples."""
+    """Return True if an input of this shape takes ``x``, of any number of samples; its reader has filled other open sizes."""
+    open_axes = [k for k, want in enumerate(shape) if not isinstance(want, int)]
+    if len(open_axes) == 1 and x.shape[1:] == tuple(want for want in shape if isinstance(want, int)):
+        return open_axes == [0]  # the one open size is that of the batch
     sizes = zip(shape[1:], x.shape[1:], strict=False)
-    return len(shape) == x.ndim and all(isinstance(want, int) and want == have for want, have in sizes)
+    return len(shape) == x.ndim and all(want == have for want, have in sizes if isinstance(want, int))

@@ -8,6 +8,10 @@ from bitsmith.frontends.tflite.live import TfliteModel
 from bitsmith.layers.network import Network
 
 
+def _is_content(first: bytes) -> bool:
+    return first[4:8] == b"TFL3"
+
+
 def _read(model: object, options: ReadOptions) -> Network:
     from bitsmith.frontends.tflite.read import read_tflite
 
@@ -26,8 +30,8 @@ TFLITE = PlainFramework(
     keys=(ModelKey("TfliteModel", (".tflite",), weights=None, live=True),),
     files="*.tflite",
     live="the bytes of a .tflite file",
-    is_live=lambda model: isinstance(model, bytes),
-    is_content=lambda first: first[4:8] == b"TFL3",
+    is_live=lambda model: isinstance(model, bytes) and _is_content(model),
+    is_content=_is_content,
     folder=None,
     takes=frozenset({"rounding"}),
     read=_read,
