@@ -74,6 +74,17 @@ def test_details_go_before_names_are_cut_short() -> None:
     assert "Constants" not in text and "Range" in text and LONG[:16] in text
 
 
+@pytest.mark.parametrize("width", range(40, 80, 4))
+def test_narrow_terminals_break_no_number(width: int) -> None:
+    row = replace(_wide("a_layer"), declared="fixed<16,6,RND,SAT>")
+    text = as_text(LayersTable("net", (row,)), width)
+    (line,) = (line for line in text.splitlines() if line.startswith(" a_layer"))
+    assert (
+        cell_len(line) <= width
+        and line.split()[-2:] == as_text(LayersTable("net", (row,)), 90).splitlines()[4].split()[-2:]
+    )
+
+
 def test_details_go_before_types_are_broken() -> None:
     """A terminal of 132 columns broke ``ufixed<1..15,-8..10,RND,SAT>`` where one of 106 did not."""
     mixed = "ufixed<1..15,-8..10,RND,SAT>"

@@ -86,7 +86,7 @@ def parse_precision(text: object, where: str = "") -> FixedFormat | None:
 
 
 def _of_bits(text: str) -> Remedy | str:
-    """What to do where ``text`` says how many bits there are, and not where their point is; nothing of other texts."""
+    """Return what to do where ``text`` says how many bits there are, and not where their point is; nothing of other texts."""
     match = _BITS.fullmatch(text.strip())
     if match is None:
         return ""

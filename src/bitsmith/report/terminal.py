@@ -61,6 +61,8 @@ _LISTS = tuple(kind.__name__ for kind in get_args(Rows))
 """Sections that are lists."""
 _DETAILS = ("Nonzero", "Constants")
 """Columns that are left out before others become narrower than they should be."""
+_SPARED = ("Type", "Params", "Shape")
+"""Columns that are left out, in this order, where all are as narrow as they may be."""
 _SHORTENED = {"Layer": 24, "Range": 8, "Result": 12, "Type": 12, "Constants": 20}
 """Columns that may be narrower than what they hold, in this order, and how narrow: names lose their middles, others wrap."""
 
@@ -298,7 +300,9 @@ class LayersTable:
             right = heading in ("Params", "Nonzero", "EBOPs", "Bits", "Frac")
             table.add_column(heading, justify="right" if right else "left", overflow="fold", width=width)
         for row in rows:
-            named = {heading: shortened(row[heading], widths[heading]) for heading in ("Layer", "Type")}
+            named: dict[str, str] = {
+                heading: shortened(row[heading], widths[heading]) for heading in ("Layer", "Type") if heading in widths
+            }
             table.add_row(*(Text(named.get(heading, row[heading])) for heading in widths))
         yield Text(f"{self.name}: {totals(self.layers)}", style="bold")
         clock = (
@@ -337,8 +341,12 @@ def _widths(columns: Mapping[str, Sequence[str]], available: int) -> dict[str, i
         least[heading] = max(least[heading], *(cell_len(word) for cell in columns[heading] for word in cell.split()), 0)
     if sum(least.values()) + 2 * len(least) > available:
         widths = {heading: width for heading, width in widths.items() if heading not in _DETAILS}
-    excess = sum(widths.values()) + 2 * len(widths) - available
     last = (("Result", _SHORTENED["Result"]), ("Layer", 8))
+    narrowest = {**least, "Layer": min(least["Layer"], 8)}
+    for heading in _SPARED:  # before numbers are broken
+        if sum(narrowest[name] for name in widths) + 2 * len(widths) > available:
+            del widths[heading]
+    excess = sum(widths.values()) + 2 * len(widths) - available
     for heading, bound in (*((heading, least.get(heading, 0)) for heading in _SHORTENED), *last):
         if heading in widths and excess > 0:
             narrower = max(widths[heading] - excess, bound)
