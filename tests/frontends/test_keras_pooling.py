@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+import torch
 from keras import layers, ops
 from keras_jsons import functional, layer, source, write_model
 from keras_samples import assert_same, inputs_of, outputs_of, save, save_keras2
@@ -16,6 +18,7 @@ from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import BitsmithError
 from bitsmith.frontends.keras.read import read_keras
+from bitsmith.frontends.keras.weights import LiveWeights
 from bitsmith.layers.resample import Interpolation, Resize
 
 FIRST = "channels_first"
@@ -157,6 +160,22 @@ def test_bicubic_images_are_those_of_tensorflow() -> None:
     wanted = ops.image.resize(images[0], (15, 8), interpolation="bicubic", antialias=True)
     result = network.evaluate(images)[network.outputs[0]]
     np.testing.assert_allclose(result, ops.convert_to_numpy(wanted), rtol=0.0, atol=1e-5)
+
+
+def test_bicubic_images_of_live_models_on_pytorch_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have other weights than TensorFlow's, unless they are antialiased."""
+    x = keras.Input((5, 4, 2))
+    up, down = layers.UpSampling2D((3, 2), interpolation="bicubic"), layers.Resizing(3, 9, "bicubic", antialias=True)
+    model = keras.Model(x, [up(x), down(x), ops.image.resize(x, (3, 9), interpolation="bicubic")])
+    (images,) = inputs_of(model)
+    monkeypatch.setattr(LiveWeights, "on_torch", True)
+    network = read_keras(model)
+    results = network.evaluate([images])
+    of_torch = partial(torch.nn.functional.interpolate, torch.tensor(images).movedim(3, 1), mode="bicubic")
+    for name, size, antialias in zip(network.outputs, [(15, 8), (3, 9), (3, 9)], [False, True, False], strict=True):
+        wanted = of_torch(size=size, antialias=antialias).movedim(1, 3)
+        np.testing.assert_allclose(results[name], wanted, rtol=0.0, atol=1e-5)
+    assert not network.notes
 
 
 def test_keras_2_files(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ class LayerCall:
 
     ``masks`` are Keras's masks of values, by their nodes (see :mod:`bitsmith.frontends.keras.masks`), and the call is ``masked``
     if it names one itself; ``notes`` gathers what the user should know; ``live`` gives what is an attribute of a live layer, by
-    its path.
+    its path. ``on_torch``: the layer is a live one of Keras on PyTorch.
     """
 
     config: Fields
@@ -38,6 +38,7 @@ class LayerCall:
     notes: list[str]
     live: Callable[[str], object]
     masked: bool
+    on_torch: bool
 
     def mask(self, x: Value) -> Value | None:
         """Keras's mask (batch, time) of an operand."""

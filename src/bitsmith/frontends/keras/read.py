@@ -209,9 +209,9 @@ class _Reading:
         stored = partial(weights.variables, call.path)
         live = partial(weights.part, call.path) if isinstance(weights, LiveWeights) else lambda _: None
         given = resolved(call.arguments.mapped(self._value), build.counts)
-        return LayerCall(
-            config, self.source.major, given, stored, build, self.masks, self.notes, live=live, masked=False
-        )
+        on_torch = isinstance(weights, LiveWeights) and weights.on_torch
+        given_to = (config, self.source.major, given, stored, build, self.masks, self.notes)
+        return LayerCall(*given_to, live=live, masked=False, on_torch=on_torch)
 
 
 def _translation(entry: Entry, is_operation: bool) -> Translation | None:

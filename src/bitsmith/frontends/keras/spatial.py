@@ -199,6 +199,8 @@ def _sampled(call: LayerCall, x: Value, sizes: Shape, way: Interpolation) -> Val
         return call.build.emit(layer, x)
     if way is Interpolation.LINEAR and not antialias:
         return call.build.emit(layer, real(x))
+    if call.on_torch and not antialias:
+        return call.build.emit(layer, real(x))
     if not antialias:
         call.notes.append(f"{call.config.where}: bicubic as in TensorFlow and JAX; Keras on PyTorch has other weights.")
     return spatial.filtered(call.build, x, layer, antialias=antialias)

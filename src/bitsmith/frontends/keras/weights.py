@@ -191,6 +191,11 @@ class LiveWeights:
 
     layers: Sequence[LiveLayer]
 
+    @property
+    def on_torch(self) -> bool:
+        """True of Keras on PyTorch, whose layers are modules."""
+        return any(hasattr(layer, "named_buffers") for layer in self.layers)
+
     def variables(self, path: LayerPath, parts: Sequence[str] = ()) -> Sequence[Stored]:
         layer = self.at(path)
         if layer is None:
