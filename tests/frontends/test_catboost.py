@@ -27,6 +27,8 @@ MODELS: list[dict[str, Any]] = json.loads(RECORD.read_text())["models"]
 
 Change = Callable[[dict[str, Any]], object]
 
+pytestmark = pytest.mark.filterwarnings("ignore:CatBoost was trained with missing values")
+
 
 def _live(record: dict[str, Any]) -> object:
     """An object of CatBoost's class, which writes the recorded JSON."""

@@ -22,7 +22,7 @@ from sklearn.svm import LinearSVC
 from tests.properties import judged
 
 import bitsmith
-from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
+from bitsmith.errors import BitsmithError, FidelityWarning, ModelFileError, UnsupportedError
 from bitsmith.frontends.read import read_model
 from bitsmith.frontends.trees.xgboost import read_xgboost
 
@@ -195,7 +195,8 @@ def test_thresholds_are_infinite_where_missing_values_alone_go_another_way() -> 
         {"objective": "regression", "verbose": -1, "min_data_in_leaf": 5, "num_leaves": 4}, data, 2
     )
     assert "threshold=inf" in booster.model_to_string()
-    network = read_model(booster)
+    with pytest.warns(FidelityWarning, match="trained with missing values"):
+        network = read_model(booster)
     np.testing.assert_allclose(network.evaluate([x])[network.outputs[0]][:, 0], booster.predict(x), rtol=1e-12)
 
 
@@ -316,11 +317,6 @@ REJECTED: dict[str, tuple[Callable[[], Any], type[BitsmithError], str]] = {
         lambda: lightgbm.LGBMRegressor(linear_tree=True, **QUIET).fit(*REAL),
         UnsupportedError,
         "linear models",
-    ),
-    "LightGBM, zeros": (
-        lambda: lightgbm.LGBMRegressor(zero_as_missing=True, **QUIET).fit(np.maximum(REAL[0], 0), REAL[1]),
-        UnsupportedError,
-        "zeros that count as missing",
     ),
 }
 

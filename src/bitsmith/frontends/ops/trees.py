@@ -1,7 +1,7 @@
 """Decision trees of any framework, as one layer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +96,16 @@ def equal_to(numbers: npt.ArrayLike) -> Floats:
     """The bounds of a set of numbers of single precision."""
     numbers = np.unique(np.asarray(numbers, np.float32))
     return np.stack([below(numbers), numbers.astype(np.float64)], 1).ravel()
+
+
+def sending(tree: Tree, number: float, to_yes: npt.NDArray[np.bool_], among: npt.NDArray[np.bool_]) -> Tree:
+    """``tree`` with decisions ``among`` whose rows those ``to_yes`` go on at ``yes`` for ``number``, and the others at ``no``."""
+    sets, single = dict(tree.sets), float(np.float32(number))
+    for row in np.flatnonzero(~tree.is_leaf & among).tolist():
+        bounds = sets.get(row, tree.threshold[row : row + 1])
+        if (np.count_nonzero(bounds >= single) % 2 == 1) != to_yes[row]:
+            sets[row] = np.setxor1d(bounds, equal_to([number]))
+    return replace(tree, sets=sets)
 
 
 def truncated_to(categories: npt.ArrayLike) -> Floats:

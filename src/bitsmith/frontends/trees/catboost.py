@@ -15,7 +15,7 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.files.json import Fields, parse_json
 from bitsmith.frontends.ops.trees import Decision, Tree, ensemble, equal_to, tree_of
-from bitsmith.frontends.trees.network import MOST_OUTPUTS, Classes, Link, network_of
+from bitsmith.frontends.trees.network import MOST_OUTPUTS, Classes, Link, network_of, of_missing
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
 
@@ -81,7 +81,9 @@ def read_catboost(text: bytes, where: str, *, raw: bool) -> Network:
     if not trees:
         raise model.error("a model without trees")
     link, labels = (Link.IDENTITY, None) if raw else _kind(model.fields("model_info"), bias.size)
-    return network_of(ensemble(trees, features.size, bias, where), link, labels, "CatBoost")
+    network = network_of(ensemble(trees, features.size, bias, where), link, labels, "CatBoost")
+    numbers = _objects(model.fields("features_info"), "float_features")
+    return of_missing(network, is_trained=any(own.flag("has_nans") for own in numbers))
 
 
 def _kind(described: Fields, outputs: int) -> tuple[Link, Classes | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,7 +56,9 @@ def _read_xgboost(model: Any, options: ReadOptions) -> Network:
         booster, best = model.get_booster(), getattr(model, "best_iteration", None)
     if best is not None:  # which estimators stop at, and boosters do not
         booster = booster[: best + 1]
-    return read_xgboost(bytes(booster.save_raw("json")), "XGBoost", _classes(model))
+    missing = getattr(model, "missing", None)
+    number = math.nan if missing is None else float(missing)
+    return read_xgboost(bytes(booster.save_raw("json")), "XGBoost", _classes(model), number)
 
 
 def _read_lightgbm(model: Any, options: ReadOptions) -> Network:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.ops.trees import Tree, below, ensemble, truncated_to
+from bitsmith.frontends.ops.trees import Tree, below, ensemble, sending, truncated_to
 from bitsmith.frontends.trees import LIGHTGBM_MARK
-from bitsmith.frontends.trees.network import MOST_OUTPUTS, Classes, Link, network_of
+from bitsmith.frontends.trees.network import MOST_OUTPUTS, Classes, Link, network_of, of_missing
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
 from bitsmith.layers.trees import Places
@@ -27,9 +27,9 @@ _LINKS = {
 }
 """Functions of sums by objectives."""
 
-_CATEGORY, _MISSING, _ZERO, _MOST_TYPE = 1, 2, 1, 11
-"""Parts of a decision's type: the bit of those on categories, the place of the bits on what counts as missing, these bits if 0
-does, and the greatest type."""
+_CATEGORY, _LEFT, _MISSING, _ZERO, _NAN, _MOST_TYPE = 1, 2, 2, 1, 2, 11
+"""Parts of a decision's type: the bit of those on categories, the bit of those that send missing values to the left, the place of
+the bits on what counts as missing, these bits if 0 or NaN does, and the greatest type."""
 
 
 def read_lightgbm(text: bytes, where: str, classes: Classes | None) -> Network:
@@ -60,7 +60,9 @@ def read_lightgbm(text: bytes, where: str, classes: Classes | None) -> Network:
     (last,) = _numbers(described, "max_feature_idx", 1, where).astype(int)
     layer = ensemble(trees, int(last) + 1, as_weights(np.zeros(outputs)), where)
     link = Link.SIGNED_SQUARE if "sqrt" in options else _LINKS[objective]
-    return network_of(layer, link, classes, "LightGBM")
+    kinds = [int(float(word)) for block in blocks for word in _entries(block).get("decision_type", "").split()]
+    is_trained = any(kind >> _MISSING & 3 == _NAN and not kind & _CATEGORY for kind in kinds)
+    return of_missing(network_of(layer, link, classes, "LightGBM"), is_trained=is_trained)
 
 
 def _entries(block: str) -> dict[str, str]:
@@ -102,8 +104,6 @@ def _tree(entries: Mapping[str, str], target: int, outputs: int, scale: float, w
     if np.any(kinds < 0) or np.any(kinds > _MOST_TYPE):
         raise ModelFileError("a decision of a type that is not known", where=where)
     sets = _sets(entries, columns[1], kinds, where)
-    if np.any(((kinds >> _MISSING) & 3 == _ZERO) & (kinds & _CATEGORY == 0)):
-        raise UnsupportedError("zeros that count as missing", where=where, accepted="zero_as_missing=False")
     values = np.zeros((inner + leaves, outputs))
     values[inner:, target] = _numbers(entries, "leaf_value", leaves, where) * scale
     feature, yes, no = (np.concatenate([columns[k], np.zeros(leaves)]).astype(np.int64) for k in (0, 3, 4))
@@ -111,7 +111,9 @@ def _tree(entries: Mapping[str, str], target: int, outputs: int, scale: float, w
     yes, no = (np.where(part < 0, inner - 1 - part, part) for part in (yes, no))
     bounds = np.concatenate([columns[1], np.zeros(leaves)])
     is_leaf = np.arange(inner + leaves) >= inner
-    return Tree(is_leaf, feature, bounds, sets, yes, no, values)
+    tree = Tree(is_leaf, feature, bounds, sets, yes, no, values)
+    zeros = np.concatenate([((kinds >> _MISSING) & 3 == _ZERO) & (kinds & _CATEGORY == 0), is_leaf[inner:]])
+    return sending(tree, 0.0, np.concatenate([kinds & _LEFT != 0, is_leaf[inner:]]), among=zeros)
 
 
 def _sets(entries: Mapping[str, str], thresholds: Floats, kinds: Places, where: str) -> dict[int, Floats]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.base.progress import warn
+from bitsmith.errors import FidelityWarning, UnsupportedError
 from bitsmith.layers.activation import Activation, ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.elementwise import Absolute, Sign
@@ -144,6 +145,18 @@ def outliers_of(trees: Trees, offset: float, name: str) -> Network:
     score = chain.then("score", Dense(as_weights([[offset]]), as_weights([-offset])))
     both = chain.then("both", Dense(as_weights([[1.0, -1.0]])), "trees")
     return chain.network(chain.label(both, Classes([1, -1])), score)
+
+
+def of_missing(network: Network, *, is_trained: bool) -> Network:
+    """``network``, with a note and a warning if the training of its trees saw missing values."""
+    if not is_trained:
+        return network
+    note = (
+        f"{network.name} was trained with missing values (NaN). A circuit has only numbers, so that branches for missing values are "
+        "left out. Put a number in their place before training, and give the circuit that number, too."
+    )
+    warn(note, FidelityWarning)
+    return replace(network, notes=(*network.notes, note))
 
 
 @dataclass(frozen=True, slots=True)

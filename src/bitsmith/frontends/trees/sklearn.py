@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,7 @@ from bitsmith.frontends.trees.estimators import (
     read_powers,
     refuse_posteriors,
 )
-from bitsmith.frontends.trees.network import Chain, Classes, Link, network_of, outliers_of
+from bitsmith.frontends.trees.network import Chain, Classes, Link, network_of, of_missing, outliers_of
 from bitsmith.frontends.trees.scalers import before_scaling
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network, NetworkNode
@@ -194,7 +195,7 @@ def read_sklearn(model: Any, options: ReadOptions) -> Network:
         raise ModelFileError(f"a {name} that was not fitted", where="scikit-learn", remedy="model.fit(x, y)")
     reader = _reader(model)
     if reader is not None:
-        return reader(model, name)
+        return of_missing(reader(model, name), is_trained=_saw_missing(model))
     if "MultiOutputClassifier" in (base.__name__ for base in type(model).__mro__):
         return _beside([read_sklearn(each, options) for each in model.estimators_], name)
     steps = [step for _, step in getattr(model, "steps", ())]
@@ -240,6 +241,26 @@ def _trees(model: Any, name: str) -> Network:
     if len(every) > 1:
         return Chain.of_trees(trees, name).classified("trees", "trees", every)
     return network_of(trees, sums.link, every[0] if every else None, name)
+
+
+def _saw_missing(model: Any) -> bool:
+    """Return True if missing values go elsewhere than to the branch with most samples, where they go if training saw none."""
+    splits: list[tuple[Any, Any, Any, Any]] = []
+    if hasattr(model, "tree_"):
+        tree = model.tree_
+        splits.append((tree.missing_go_to_left, tree.n_node_samples, tree.children_left, tree.children_right))
+    for predictor in itertools.chain(*getattr(model, "_predictors", ())):
+        nodes = predictor.nodes
+        numeric = np.flatnonzero(~nodes["is_leaf"].astype(bool) & ~nodes["is_categorical"].astype(bool))
+        left, right = (np.full(len(nodes), -1) for _ in range(2))
+        left[numeric], right[numeric] = (nodes[key][numeric].astype(np.int64) for key in ("left", "right"))
+        splits.append((nodes["missing_go_to_left"], nodes["count"], left, right))
+    for goes, counts, left, right in splits:
+        inner = np.flatnonzero(np.asarray(left) >= 0)
+        if np.any(goes[inner].astype(bool) != (counts[left[inner]] > counts[right[inner]])):
+            return True
+    estimators = getattr(model, "estimators_", [])
+    return any(map(_saw_missing, estimators.ravel() if isinstance(estimators, np.ndarray) else estimators))
 
 
 def _joined(first: Network, last: Network) -> Network:

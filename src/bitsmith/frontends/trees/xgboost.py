@@ -5,13 +5,14 @@ from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.files.json import Fields, parse_json
 from bitsmith.frontends.files.ubjson import parse_ubjson
-from bitsmith.frontends.ops.trees import Tree, below, ensemble, truncated_to
+from bitsmith.frontends.ops.trees import Tree, below, ensemble, sending, truncated_to
 from bitsmith.frontends.trees import XGBOOST_MARK
-from bitsmith.frontends.trees.network import MOST_OUTPUTS, Classes, Link, network_of
+from bitsmith.frontends.trees.network import MOST_OUTPUTS, Classes, Link, network_of, of_missing
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
 
@@ -32,14 +33,23 @@ _OBJECTIVES: dict[str, _Objective] = {
     **dict.fromkeys(_COUNTS, (Link.EXPONENTIAL, Link.EXPONENTIAL, False)),
 }
 
+_MISSING_BITS = 16
+"""Most bits of a number in place of missing values."""
 
-def read_xgboost(text: bytes, where: str, classes: Classes | None) -> Network:
+
+def read_xgboost(text: bytes, where: str, classes: Classes | None, missing: float = math.nan) -> Network:
     """The network of a model, which predicts what ``Booster.predict`` does or, with ``classes``, what a classifier does.
+
+    The number ``missing`` of an estimator goes where missing values go.
 
     Raises:
         ModelFileError: the JSON is not that of a model.
-        UnsupportedError: trees of vectors, or of an objective that cannot be translated.
+        UnsupportedError: an objective that cannot be translated, or a number in place of missing values that steps of an input may
+            not have.
     """
+    if math.isfinite(missing) and math.ldexp(math.frexp(missing)[0], _MISSING_BITS) % 1:
+        accepted = f"NaN, or a number of at most {_MISSING_BITS} bits, such as -999 or 0.5"
+        raise UnsupportedError(f"missing={missing:g}", where=where, accepted=accepted)
     parse = parse_ubjson if text.startswith(XGBOOST_MARK) else parse_json
     learner = Fields(parse(text, where), where).fields("learner")
     described, name = learner.fields("learner_model_param"), learner.fields("objective").text("name")
@@ -49,13 +59,15 @@ def read_xgboost(text: bytes, where: str, classes: Classes | None) -> Network:
     outputs = max(_count(described, "num_class"), 1) * max(_count(described, "num_target"), 1)
     if outputs > MOST_OUTPUTS:
         raise UnsupportedError(f"{outputs} outputs", where=where, accepted=f"at most {MOST_OUTPUTS}")
-    trees = _trees(learner.fields("gradient_booster"), outputs, where)
+    trees, is_mixed = _trees(learner.fields("gradient_booster"), outputs, where, missing)
     base = _sums(based, _base(described, outputs), described)
     layer = ensemble(trees, _count(described, "num_feature"), as_weights(base), where)
     if label and classes is None:
         network = network_of(layer, link, Classes(range(outputs)), "XGBoost")
-        return replace(network, outputs=network.outputs[:1])
-    return network_of(layer, link, classes, "XGBoost")
+        network = replace(network, outputs=network.outputs[:1])
+    else:
+        network = network_of(layer, link, classes, "XGBoost")
+    return network if math.isfinite(missing) else of_missing(network, is_trained=is_mixed)
 
 
 def _sums(based: Link, base: Floats, described: Fields) -> Floats:
@@ -88,7 +100,8 @@ def _base(described: Fields, outputs: int) -> Floats:
     return np.broadcast_to(values, (outputs,))
 
 
-def _trees(booster: Fields, outputs: int, where: str) -> list[Tree]:
+def _trees(booster: Fields, outputs: int, where: str, missing: float) -> tuple[list[Tree], bool]:
+    """The trees, and whether their numeric decisions send missing values to unlike sides, as only training with some does."""
     name, shares = booster.text("name"), None
     if name == "dart":
         shares, booster = booster.constant("weight_drop"), booster.fields("gbtree")
@@ -99,12 +112,13 @@ def _trees(booster: Fields, outputs: int, where: str) -> list[Tree]:
     shares = np.ones(len(trees)) if shares is None else shares.ravel()
     if not len(targets) == len(trees) == len(shares) or not all(0 <= target < outputs for target in targets):
         raise model.error("trees without an output, or for one that there is not")
-    return [
-        _tree(tree, target, outputs, float(share)) for tree, target, share in zip(trees, targets, shares, strict=True)
-    ]
+    read = [_tree(*each, outputs, missing) for each in zip(trees, targets, shares.tolist(), strict=True)]
+    numeric = [~tree.is_leaf & ~np.isin(np.arange(len(tree.is_leaf)), list(tree.sets)) for tree in read]
+    sides = [_to_the_left(tree, len(rows))[rows] for tree, rows in zip(trees, numeric, strict=True)]
+    return read, np.unique(np.concatenate(sides)).size > 1
 
 
-def _tree(tree: Fields, target: int, outputs: int, share: float) -> Tree:
+def _tree(tree: Fields, target: int, share: float, outputs: int, missing: float) -> Tree:
     described = tree.fields("tree_param")
     columns = [
         tree.constant(key).ravel() for key in ("left_children", "right_children", "split_indices", "split_conditions")
@@ -130,7 +144,19 @@ def _tree(tree: Fields, target: int, outputs: int, share: float) -> Tree:
     sets = _sets(tree, len(yes))
     on_set = np.isin(np.arange(len(yes)), list(sets))
     branches = np.where(on_set, no, yes), np.where(on_set, yes, no)
-    return Tree(leaf, feature, below(columns[3].astype(np.float32)), sets, *branches, values)
+    whole = Tree(leaf, feature, below(columns[3].astype(np.float32)), sets, *branches, values)
+    if not math.isfinite(missing):
+        return whole
+    left = _to_the_left(tree, len(yes))
+    return sending(whole, missing, left != on_set, among=~leaf)
+
+
+def _to_the_left(tree: Fields, rows: int) -> npt.NDArray[np.bool_]:
+    """The decisions that send missing values to the left."""
+    left = tree.constant("default_left").ravel() != 0
+    if len(left) != rows:
+        raise tree.error("a tree whose columns have unlike lengths")
+    return left
 
 
 def _sets(tree: Fields, rows: int) -> dict[int, Floats]:
