@@ -88,7 +88,7 @@ def test_numbers_that_stand_for_missing_values_go_where_these_go(number: float, 
 
 def test_numbers_that_no_step_may_have_are_rejected() -> None:
     model = xgboost.XGBRegressor(missing=0.1, **NUMERIC).fit(*data(0.1))
-    with pytest.raises(UnsupportedError, match="missing=0.1(.|\n)*such as -999"):
+    with pytest.raises(UnsupportedError, match=r"missing=0\.1(.|\n)*such as -999"):
         read_model(model)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,17 @@ from torch.nn import functional
 
 import bitsmith
 from bitsmith.errors import FidelityWarning
+from bitsmith.hls.dialects import DIALECTS
+from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.layers.activation import Activation
+from bitsmith.layers.input import Input
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.pooling import MaxPool
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.model import Model
+from bitsmith.passes.network.advance_quantizers import advance_quantizers
+from tests.hls.compiled import assert_equal_to_emulator
 
 OPS = torch.ops.quantized_decomposed
 Change = Callable[[torch.Tensor], torch.Tensor]
@@ -67,9 +79,82 @@ def test_codes_are_the_frameworks(function: str, change: str) -> None:
     assert np.abs(found - wanted).max() < 1e-5
 
 
+def converted(function: str, change: str, folder: Path, **options: str) -> Model:
+    module = Between(FUNCTIONS[function], CHANGES[change]).eval()
+    return bitsmith.convert(module, folder, input_shape=(3, 2, 2), check=False, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_compiled(tmp_path: Path) -> None:
+    cases = [*((function, "greatest") for function in FUNCTIONS), *(("sigmoid", change) for change in CHANGES)]
+    programs = {"_".join(case): converted(*case, tmp_path).program for case in cases}
+    for dialect in (DIALECTS["vitis"], DIALECTS["catapult"]):
+        assert_equal_to_emulator(programs, dialect, tmp_path / dialect.name)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize(("change", "io_type"), [("greatest", "io_stream"), ("joined", "io_parallel")])
+def test_simulated(change: str, io_type: str, tmp_path: Path) -> None:
+    model = converted("sigmoid", change, tmp_path, io_type=io_type)
+    x = np.random.default_rng(0).integers(-128, 128, (20, 3, 2, 2)) * 0.0498771
+    assert model.build(synth=False, inputs=x, force=True).section("Verification")["Mismatches"] == 0
+
+
+@pytest.mark.parametrize(
+    ("overflow", "outputs", "is_moved"),
+    [(Overflow.SAT, ("q",), True), (Overflow.WRAP, ("q",), False), (Overflow.SAT, ("q", "greatest"), False)],
+)
+def test_what_goes_before_maxima(overflow: Overflow, outputs: tuple[str, ...], is_moved: bool) -> None:
+    """Codes that wrap are not in the order of elements, and an output shows the greatest element itself."""
+    last = Quantize(Quantizer.uniform(2.0**-4, -4, 3, Rounding.RND, overflow))
+    nodes = (
+        NetworkNode("x", Input((4, 1))),
+        NetworkNode("function", Activation("sigmoid"), ("x",)),
+        NetworkNode("greatest", MaxPool((2,), (2,)), ("function",)),
+        NetworkNode("q", last, ("greatest",)),
+    )
+    assert (len(advance_quantizers(Network(nodes, ("x",), outputs)).nodes) > len(nodes)) == is_moved
+
+
 @pytest.mark.filterwarnings("ignore:output")
 def test_what_is_computed_of_several_is_told() -> None:
     with pytest.warns(
         FidelityWarning, match=r"auto rounds 'norm', 'sigmoid', 'avg_pool2d' before quantizers(.|\n)*bits=24"
     ):
         codes(Between(torch.sigmoid, lambda x: functional.avg_pool2d(x, 2)).eval())
+
+
+class Short(torch.nn.Module):
+    """Float weights and biases in steps of 1/8 between two quantizers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line, rng = torch.nn.Linear(6, 5), np.random.default_rng(1)
+        with torch.no_grad():
+            for each in self.line.parameters():
+                each.copy_(torch.from_numpy(rng.integers(-12, 13, each.shape) / 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return quantized(torch.relu(self.line(quantized(x, 0.25, 3))), 0.5, -5)
+
+
+def short(**arguments: object) -> float:
+    """The greatest difference from torch."""
+    module = Short().eval()
+    x = (np.random.default_rng(0).integers(-128, 128, (500, 6)) / 4).astype(np.float32)
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(x)).numpy()
+    return float(np.abs(bitsmith.convert(module, input_shape=(6,), **arguments).predict(x) - wanted).max())
+
+
+def test_float_weights_of_few_bits_are_exact_without_a_warning() -> None:
+    assert short() == 0.0
+
+
+@pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning")
+def test_float_weights_of_few_bits_have_the_formats_that_the_user_wants() -> None:
+    coarse = {"LayerName": {"line": {"Precision": {"weight": "fixed<3,3>"}}}}
+    assert short(config=coarse) > 0.0
+    assert short(config={"Model": {"Precision": "fixed<6,4>"}}) > 0.0

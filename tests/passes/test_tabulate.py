@@ -95,7 +95,7 @@ def test_others_stay() -> None:
     channels = Quantizer.uniform([0.1, 0.2, 0.3], -8, 7)
     sigmoid = Activation("sigmoid")
     for one in (
-        network(Dense(as_weights(np.eye(3)), None), sigmoid, Quantize(AFTER)),
+        network(Dense(as_weights(np.eye(3) / 3), None), sigmoid, Quantize(AFTER)),
         network(Quantize(WIDE), sigmoid, Quantize(replace(AFTER, overflow=Overflow.WRAP))),
         network(Quantize(WIDE), sigmoid, Quantize(Quantizer.uniform(2.0**-13, -(1 << 13), 1 << 13))),
         network(Quantize(BEFORE), sigmoid, Quantize(channels)),

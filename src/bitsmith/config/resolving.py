@@ -222,7 +222,7 @@ def quantized(node: NetworkNode) -> Mapping[str, Quantizer]:
 
 def decided(network: Network) -> dict[str, dict[str, Quantizer | None]]:
     """Return the types that the model's quantizers decide, by layer and variable; None is an exact value between quantizers."""
-    exact, inputs = settled(network), decided_inputs(network)
+    exact, inputs = settled(network, of_few_bits=False), decided_inputs(network)
     quantizers: dict[str, dict[str, Quantizer | None]] = {}
     for node in network.nodes:
         decides = node.name in (inputs if isinstance(node.layer, Input) else exact)

@@ -17,6 +17,7 @@ from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.resolution import ANY, Resolution
+from bitsmith.layers.settings import Weights
 from bitsmith.layers.traits import Exactness
 
 _POWER = 0.5
@@ -36,13 +37,16 @@ def is_quantized(network: Network) -> bool:
     return own or any(node.quantizers or node.layer.traits.exactness is Exactness.GRID for node in network.nodes)
 
 
-def settled(network: Network) -> set[str]:
-    """The nodes whose results the model decides; none of a model without quantizers."""
+def settled(network: Network, *, of_few_bits: bool = True) -> set[str]:
+    """The nodes whose results the model decides; none of a model without quantizers.
+
+    Float weights ``of_few_bits``, which ``auto`` has exactly, count as quantized ones.
+    """
     names: set[str] = set()
     if is_quantized(network):
         for node in network.nodes:
             on_grid = node.layer.traits.exactness is Exactness.GRID
-            if on_grid or (_is_exact(node) and names.issuperset(node.inputs)):
+            if on_grid or (_is_exact(node, of_few_bits=of_few_bits) and names.issuperset(node.inputs)):
                 names.add(node.name)
     return names
 
@@ -170,12 +174,15 @@ def reach(node: NetworkNode) -> dict[str, Floats]:
     return {variable: quantizer.reach for variable, quantizer in node.quantizers.items()}
 
 
-def _is_exact(node: NetworkNode) -> bool:
-    trained = node.layer.weights().keys() <= exact_variables(node) or _is_short(node)
+def _is_exact(node: NetworkNode, *, of_few_bits: bool) -> bool:
+    short = of_few_bits or isinstance(node.layer, Constant)
+    exact = exact_variables(node)
+    trained = all(name in exact or (short and _is_short(node, name)) for name in node.layer.weights())
     return (trained or node.whole) and node.layer.traits.exactness is not Exactness.APPROXIMATE
 
 
-def _is_short(node: NetworkNode) -> bool:
-    """Return True of a constant that ``auto`` has exactly, such as the half of a mean."""
-    layer, bits = node.layer, node.settings.bits.weight
-    return isinstance(layer, Constant) and exact_frac(layer.value, bits) is not None
+def _is_short(node: NetworkNode, variable: str) -> bool:
+    """Return True of trained numbers that ``auto`` has exactly, such as the half of a mean."""
+    own, values = node.settings, node.layer.weights()[variable]
+    kept = isinstance(node.layer, Constant) or (not own.precision and own.weights is Weights.ONCHIP)
+    return kept and exact_frac(values, own.bits.of(variable)) is not None

@@ -152,8 +152,8 @@ def of_missing(network: Network, *, is_trained: bool) -> Network:
     if not is_trained:
         return network
     note = (
-        f"{network.name} was trained with missing values (NaN). A circuit has only numbers, so that branches for missing values are "
-        "left out. Put a number in their place before training, and give the circuit that number, too."
+        f"{network.name} was trained with missing values (NaN). A circuit has only numbers, so that branches for missing values "
+        "are left out. Put a number in their place before training, and give the circuit that number, too."
     )
     warn(note, FidelityWarning)
     return replace(network, notes=(*network.notes, note))

@@ -44,8 +44,7 @@ def read_xgboost(text: bytes, where: str, classes: Classes | None, missing: floa
 
     Raises:
         ModelFileError: the JSON is not that of a model.
-        UnsupportedError: an objective that cannot be translated, or a number in place of missing values that steps of an input may
-            not have.
+        UnsupportedError: an objective that cannot be translated, or a ``missing`` number of many bits, which an input may lack.
     """
     if math.isfinite(missing) and math.ldexp(math.frexp(missing)[0], _MISSING_BITS) % 1:
         accepted = f"NaN, or a number of at most {_MISSING_BITS} bits, such as -999 or 0.5"
