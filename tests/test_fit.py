@@ -361,7 +361,7 @@ def test_a_full_disk_is_an_error_that_says_so(
         (lambda x, y: (np.zeros_like(x), y), "inputs that are all alike"),
         (lambda x, y: (np.where(x > 0.99, np.nan, x), y), "NaN or infinite"),
         (lambda x, y: (x, np.where(y == 1, np.nan, y)), "labels that are no numbers"),
-        (lambda x, y: (x, np.array(["a", "b"])[y % 2]), "labels that are no numbers"),
+        (lambda x, y: (x, np.array(["a", "b"])[y % 2]), r"labels that are no numbers(.|\n)*return_inverse"),
         (lambda x, y: (x, np.zeros_like(y)), "labels that are all alike"),
         (lambda x, y: (x, y[:-1]), "599 labels for 600 samples"),
         (lambda x, y: (x, np.zeros((600, 2)) + y[:, None]), "labels of shape"),

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import bitsmith
 from bitsmith.emulate.batches import Arrays
-from bitsmith.emulate.samples import MOST_OF_A_LOADER, Samples, arrays_of, labels_apart
+from bitsmith.emulate.samples import MOST_OF_A_LOADER, Samples, arrays_of, labels_apart, without_labels
 from bitsmith.errors import InputDataError
 
 X = np.random.default_rng(0).normal(0, 3, (200, 5)).astype(np.float32)
@@ -72,6 +72,18 @@ def test_inputs_may_be_together_beside_labels(data: Arrays) -> None:
     assert [np.array_equal(part, wanted) for part, wanted in zip(parts, (X, 2 * X), strict=True)] == [True, True]
     assert labels is not None
     assert np.array_equal(labels[0], LABELS)
+
+
+def test_inputs_and_labels_may_be_named_x_and_y(tmp_path: Path) -> None:
+    """Those of a model with two inputs are its inputs."""
+    np.savez(tmp_path / "d.npz", x=X, y=LABELS)
+    for data in ({"y": LABELS, "x": X}, arrays_of(tmp_path / "d.npz")):
+        inputs, labels = labels_apart(data, 1, 1)
+        assert labels is not None and np.array_equal(labels[0], LABELS)
+        assert all(np.array_equal(each, X) for each in (inputs, without_labels(data), without_labels(data, 1)))
+        assert labels_apart(data, 2, 1) == (data, None) and without_labels(data, 2) is data
+    two = {"x": X, "y": 2 * X}
+    assert without_labels(two) is two
 
 
 @pytest.mark.parametrize("data", [(X, 2 * X), [X, 2 * X], (X.tolist(), X.tolist())])

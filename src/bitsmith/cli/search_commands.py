@@ -130,7 +130,6 @@ def fit(
         from bitsmith.cli.request import Request
         from bitsmith.conversion.fit import Search, fitted
         from bitsmith.conversion.fitted import CONFIGURATION
-        from bitsmith.emulate.samples import read_data
         from bitsmith.model.goal import Goal
         from bitsmith.options.project import names_of
 
@@ -144,9 +143,7 @@ def fit(
         with terminal.working("fitting"):
             accepted = "KEY=VALUE, such as loss=0.01: a number, or a word"
             asked = Goal.of(dict(read_setting(text, "--goal", accepted) for text in goal or ()))
-            outcome = fitted(
-                request.conversion(), read_data(data), asked, Search(held_out, seed, tries, resume), {}, calls
-            )
+            outcome = fitted(request.conversion(), data, asked, Search(held_out, seed, tries, resume), {}, calls)
             if outcome.chosen is not None:
                 model = outcome.model
                 with Project.open(model.output_dir, model.target.project_name, model.design().outline) as project:

@@ -284,7 +284,10 @@ def _parts(network: Network, data: Samples, goal: Goal, search: Search) -> tuple
         raise InputDataError("inputs that are all alike", where="data", accepted="inputs as the circuit will see them")
     for each in labels or ():
         if each.dtype.kind not in "biuf" or (each.dtype.kind == "f" and not np.isfinite(each).all()):
-            raise InputDataError("labels that are no numbers", where="data", accepted="finite numbers")
+            words = (
+                "a number for each class: numpy.unique(y, return_inverse=True)[1]" if each.dtype.kind in "USO" else ""
+            )
+            raise InputDataError("labels that are no numbers", where="data", accepted="finite numbers", remedy=words)
         if _constant(each):
             accepted = "labels of two classes or more, or values that differ"
             raise InputDataError("labels that are all alike", where="data", accepted=accepted)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from bitsmith.emulate.batches import Arrays, as_array, read_arrays
 from bitsmith.errors import InputDataError
 
 Samples: TypeAlias = Arrays | os.PathLike[str] | Iterable[object]
-"""Arrays; a path of an ``.npy`` or ``.npz`` file; a pair of inputs and labels; or a loader that yields batches of these."""
+"""Arrays; a path of an ``.npy`` or ``.npz`` file; inputs and labels, also named ``x`` and ``y``; or a loader of such batches."""
 
 MOST_OF_A_LOADER = 1024
 """Samples that are taken of a loader, which may have no end."""
@@ -52,21 +52,12 @@ def arrays_of(data: Samples) -> Arrays:
     return joined if len(joined) > 1 else joined[0]
 
 
-def read_data(path: Path) -> Samples:
-    """The inputs ``x`` and the labels ``y`` of an npz file; else the inputs that a file has, as :func:`arrays_of` takes them.
-
-    Raises:
-        InputDataError: no such file, or one without arrays.
-    """
-    arrays = read_arrays(path)
-    return (arrays["x"], arrays["y"]) if isinstance(arrays, Mapping) and {"x", "y"} <= {*arrays} else arrays
-
-
 def without_labels(arrays: Samples, inputs: int | None = None) -> Arrays:
     """Return the arrays of ``inputs`` of a model; labels that come after them are left out.
 
     Where the number of inputs is not known, a last array of one number per sample is one of labels, and so are several together.
     """
+    arrays = _pair(arrays, inputs)
     if not isinstance(arrays, tuple) or len(arrays) < 2:
         return arrays  # type: ignore[return-value]  # as above
     *first, last = arrays
@@ -84,12 +75,20 @@ def labels_apart(data: Arrays, inputs: int, outputs: int) -> tuple[Arrays, list[
 
     Several inputs may be together, too: ``((x1, x2), y)``, or a dictionary of them.
     """
+    data = _pair(data, inputs)
     if not isinstance(data, tuple) or len(data) <= (count := 1 if _are_together(data[0], inputs) else inputs):
         return data, None
     first, last = data[:count], data[count:]
     if len(last) == 1 and isinstance(last[0], tuple | list) and outputs > 1:
         last = tuple(last[0])
     return (first if count > 1 else first[0]), [np.asarray(labels) for labels in last]
+
+
+def _pair(data: Samples, inputs: int | None) -> Any:
+    """``(x, y)`` of a dictionary or a file with arrays of these names that are no two inputs; else ``data``."""
+    if not isinstance(data, Mapping) or not {"x", "y"} <= {*data}:
+        return data
+    return (data["x"], data["y"]) if inputs == 1 or (inputs is None and as_array(data["y"]).ndim == 1) else data
 
 
 def _are_together(first: object, inputs: int) -> bool:
