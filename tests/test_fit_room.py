@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +22,7 @@ from bitsmith.cli.commands import app
 from bitsmith.config.model import read_hls_config
 from bitsmith.config.values import BlockMemory
 from bitsmith.conversion.fit import _SURE, _Judge
+from bitsmith.conversion.fitted import _in_figures
 from bitsmith.errors import CapacityError, ConfigError
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.model import descent
@@ -237,3 +238,18 @@ def test_the_command_looks_at_its_folder_before_it_searches_and_keeps_it(model: 
     assert "not made by bitsmith" in refused.stderr and "none.npz" in missing.stderr
     with Project.open(own, "perceptron") as project:
         assert project.folder == own
+
+
+@pytest.mark.parametrize(
+    ("value", "figures", "rounded", "said"),
+    [
+        (0.04613, 2, math.ceil, "0.047"),
+        (0.995, 2, math.ceil, "1"),
+        (50.648, 4, math.floor, "50.64"),
+        (250.0, 4, math.floor, "250"),
+    ],
+)
+def test_bounds_are_relaxed_by_no_less_than_it_takes(
+    value: float, figures: int, rounded: Callable[[float], int], said: str
+) -> None:
+    assert _in_figures(value, figures, rounded) == said

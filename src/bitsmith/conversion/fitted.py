@@ -158,8 +158,8 @@ class Fitted(Exploration):
         if able:
             near = min(able, key=lambda each: each.excess)
             asked = "limit" if self.goal.limit is not None else "loss"
-            scores = self.yardstick.text(near.scores)
-            yield f"a {asked} that is {near.excess:.2g} more lenient (then {scores} {self.yardstick.kinds})"
+            scores, by = self.yardstick.text(near.scores), _in_figures(near.excess, 2, math.ceil)
+            yield f"a {asked} that is {by} more lenient (then {scores} {self.yardstick.kinds})"
         able = [each for each in self.points if each.excess <= 0 and beyond(each, self.limits) == {"part"}]
         if able:
             small = min(able, key=lambda each: crowding(each.size, self.part))
@@ -169,7 +169,7 @@ class Fitted(Exploration):
     def _instead(self, name: str, least: int) -> str:
         """A figure beside its bound."""
         if name == "clock_ps":
-            return f"fmax={1e6 / least:.4g} instead of {self.goal.fmax}"
+            return f"fmax={_in_figures(1e6 / least, 4, math.floor)} instead of {self.goal.fmax}"
         return f"{name}={least:,} instead of {self.limits[name]:,}"
 
     def document(self) -> dict[str, object]:
@@ -217,6 +217,12 @@ class Fitted(Exploration):
 
 def _signed(loss: float) -> str:
     return percent(loss) if loss >= 0 else f"-{percent(-loss)}"
+
+
+def _in_figures(value: float, figures: int, rounded: Callable[[float], int]) -> str:
+    """A positive number in a few figures, ``rounded`` so that a bound that is relaxed by it, or to it, is met."""
+    unit = 10.0 ** (math.floor(math.log10(value)) + 1 - figures)
+    return f"{rounded(value / unit) * unit:.{figures}g}"
 
 
 def _rounded(count: float) -> int:
