@@ -11,7 +11,7 @@ from pathlib import Path
 from bitsmith.errors import ToolFailedError
 from bitsmith.flows.run import Command, run
 from bitsmith.flows.tools import YOSYS, find
-from bitsmith.rtl.library import BEATS_LIBRARY, MEMORY_LIBRARY, STREAM_LIBRARY, WRAPPER_LIBRARY, library
+from bitsmith.rtl.library import BEATS_LIBRARY, MEMORY_LIBRARY, SPANS_LIBRARY, STREAM_LIBRARY, WRAPPER_LIBRARY, library
 
 _FORMAL = Path(__file__).parent / "formal"
 _PROGRAMS = (Path(__file__).parent / "solver", Path(sys.executable).parent)
@@ -36,6 +36,9 @@ _PARTS = {
     "axis": ("axis", "fifo"),
     "memory_read": ("memory_read", "fifo"),
     "memory_write": ("memory_write", "fifo"),
+    "memory_fill": ("memory_fill", "fifo"),
+    "memory_walk": ("memory_walk", "fifo"),
+    "memory_spans": ("memory_spans", "memory_fill", "memory_walk", "fifo"),
     "from_bytes": ("from_bytes", "fifo"),
     "to_bytes": ("to_bytes", "fifo", "framer"),
 }
@@ -55,7 +58,7 @@ def model(
 
     ``mutant``: text of the library that is replaced by another.
     """
-    texts = library((*STREAM_LIBRARY, *WRAPPER_LIBRARY, *BEATS_LIBRARY, *MEMORY_LIBRARY))
+    texts = library((*STREAM_LIBRARY, *WRAPPER_LIBRARY, *BEATS_LIBRARY, *MEMORY_LIBRARY, *SPANS_LIBRARY))
     formulas(folder, module, {name: texts[name] for name in files(module)}, parameters, mutant)
 
 

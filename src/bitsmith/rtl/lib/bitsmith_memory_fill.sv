@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The writer of bitsmith_memory_spans.
 //
-// A burst has at most 16 words and ends where a multiple of 16 words ends, so that none crosses 4 KiB. Memory is told of it when
-// all its words are there, which then come without a gap. Where words have waited for 32 cycles, they are a shorter burst; a word
+// A burst has at most BURST words and ends where a multiple of as many ends, so that none crosses 4 KiB. Memory is told of it when
+// all its words are there, which then come without a gap. Where words have waited for PATIENCE cycles, they are a shorter burst; a word
 // that is not full is written after as long, and again with its other beats: these may come of what is made of the first ones.
 //
 // anew      a frame begins: nothing is under way, or clear
@@ -17,6 +17,8 @@ module bitsmith_memory_fill #(
     parameter int WORD = 32,
     parameter int BEATS = 16,
     parameter int COUNT = 13,
+    parameter int BURST = 16,
+    parameter int PATIENCE = 32,
     parameter int WORD_SHIFT = $clog2(WORD / 8)
 ) (
     input  logic              aclk,
@@ -58,9 +60,9 @@ module bitsmith_memory_fill #(
     localparam logic [COUNT-1:0] ALL_WORDS = COUNT'(WORDS);
     localparam logic [PART_BITS-1:0] LAST_PART = PART_BITS'(PARTS - 1);
     localparam logic [31:0] BITS = $unsigned(BEAT);
-    localparam logic [4:0] MOST = 5'd16;
+    localparam logic [4:0] MOST = 5'(BURST);
     localparam logic [2:0] MOST_BURSTS = 3'd7;
-    localparam logic [5:0] LONG = 6'd32;
+    localparam logic [5:0] LONG = 6'(PATIENCE);
 
     logic [63-WORD_SHIFT:0] at;  // the word that the next burst begins with
     logic [COUNT-1:0] words_left;  // of the frame, of which memory is not told
@@ -99,7 +101,7 @@ module bitsmith_memory_fill #(
     logic unused_free;
     logic unused_valid;
 
-    assign to_end = MOST - {1'b0, at[3:0]};
+    assign to_end = MOST - 5'(at[$clog2(BURST)-1:0]);
     assign stale = age == LONG;
     assign there = (waiting >= {2'd0, burst}) & (burst != '0);
     assign size = there ? burst : waiting[4:0];
@@ -192,7 +194,7 @@ module bitsmith_memory_fill #(
 
     bitsmith_fifo #(
         .WIDTH(WORD + WORD / 8),
-        .DEPTH(64),
+        .DEPTH(4 * BURST),
         .BLOCK(1'b0)
     ) words (
         .clk     (aclk),

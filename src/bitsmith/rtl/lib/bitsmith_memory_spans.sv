@@ -9,6 +9,8 @@
 // BEATS     of a frame
 // SPANS     that are read in order
 // TABLE     of each span its first beat and the number of its beats, 32 bits each; those of the first span in the lowest bits
+// BURST     words of a burst at most, a power of two: 16 or, for proofs, fewer
+// PATIENCE  cycles after which words that wait are written, up to 32
 // clear     forgets all beats; has to last until busy is low, since bursts that have begun are ended
 // start     takes address, unless it is busy: no beat is taken before
 // address   of the first beat, at the beginning of a word
@@ -19,7 +21,9 @@ module bitsmith_memory_spans #(
     parameter int WORD = 32,
     parameter int BEATS = 16,
     parameter int SPANS = 1,
-    parameter logic [64*SPANS-1:0] TABLE = {32'd16, 32'd0}
+    parameter logic [64*SPANS-1:0] TABLE = {32'd16, 32'd0},
+    parameter int BURST = 16,
+    parameter int PATIENCE = 32
 ) (
     input  logic              aclk,
     input  logic              aresetn,
@@ -102,7 +106,9 @@ module bitsmith_memory_spans #(
         .BEAT(BEAT),
         .WORD(WORD),
         .BEATS(BEATS),
-        .COUNT(COUNT)
+        .COUNT(COUNT),
+        .BURST(BURST),
+        .PATIENCE(PATIENCE)
     ) fill (
         .aclk(aclk),
         .aresetn(aresetn),
@@ -141,7 +147,8 @@ module bitsmith_memory_spans #(
         .WORD(WORD),
         .SPANS(SPANS),
         .TABLE(TABLE),
-        .COUNT(COUNT)
+        .COUNT(COUNT),
+        .BURST(BURST)
     ) walk (
         .aclk(aclk),
         .aresetn(aresetn),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reader of bitsmith_memory_spans.
 //
-// A burst has at most 16 words and ends where a multiple of 16 words ends, so that none crosses 4 KiB. Memory is asked for it when
+// A burst has at most BURST words and ends where a multiple of as many ends, so that none crosses 4 KiB. Memory is asked for it when
 // there is a place for each of its words: what comes is always taken. Where not all of its beats are written, it has those that
 // are. A word is read again where a burst ends within it.
 //
@@ -16,6 +16,7 @@ module bitsmith_memory_walk #(
     parameter int SPANS = 1,
     parameter logic [64*SPANS-1:0] TABLE = {32'd16, 32'd0},
     parameter int COUNT = 13,
+    parameter int BURST = 16,
     parameter int WORD_SHIFT = $clog2(WORD / 8)
 ) (
     input  logic              aclk,
@@ -55,8 +56,8 @@ module bitsmith_memory_walk #(
     localparam logic [31:0] BITS = $unsigned(BEAT);
     localparam logic [BURST_BITS-1:0] ONE = BURST_BITS'(1);
     localparam logic [8:0] ROUND_UP = 9'(PARTS - 1);
-    localparam logic [4:0] MOST = 5'd16;
-    localparam logic [6:0] PLACES = 7'd64;
+    localparam logic [4:0] MOST = 5'(BURST);
+    localparam logic [6:0] PLACES = 7'(4 * BURST);
     localparam logic [2:0] LOAD = 3'd0, FIND = 3'd1, MEASURE = 3'd2, BOUND = 3'd3, WAIT = 3'd4, NEXT = 3'd5, ALL = 3'd6;
 
     logic [2:0] state;
@@ -90,7 +91,7 @@ module bitsmith_memory_walk #(
     logic unused;
 
     assign first = (PARTS > 1) ? next[PART_BITS-1:0] : '0;
-    assign to_end = (BURST_BITS'(MOST - {1'b0, at[3:0]}) << PART_SHIFT) - BURST_BITS'(first);
+    assign to_end = (BURST_BITS'(MOST - 5'(at[$clog2(BURST)-1:0])) << PART_SHIFT) - BURST_BITS'(first);
     assign here = written[BURST_BITS-1:0] - next[BURST_BITS-1:0];
     assign is_short = (written < last) & (written > next);
     assign ask = (state == WAIT) & (written >= last) & (places >= {2'd0, MOST}) & free & ~m_axi_arvalid & active & ~clear;
@@ -184,7 +185,7 @@ module bitsmith_memory_walk #(
 
     bitsmith_fifo #(
         .WIDTH(WORD),
-        .DEPTH(64),
+        .DEPTH(4 * BURST),
         .BLOCK(1'b0)
     ) come_words (
         .clk     (aclk),
