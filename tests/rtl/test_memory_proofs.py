@@ -31,7 +31,7 @@ def _spans(*spans: tuple[int, int]) -> dict[str, int | str]:
 
 PART: dict[str, int | str] = {**_spans((1, 2)), "BY": 14}
 """The last two of three beats, which lie in two words."""
-OVERLAP, BACK, WHOLE = _spans((0, 2), (1, 2)), _spans((1, 1), (0, 1)), _spans((0, 2))
+OVERLAP, BACK, WHOLE = _spans((1, 2), (0, 2)), _spans((1, 1), (0, 1)), _spans((0, 2))
 """Three beats of which one is read twice, and two that are read backwards or as a whole."""
 
 
@@ -117,7 +117,8 @@ MUTANTS = [
     ("memory_walk", "come & m_axi_rresp[1]", "m_axi_rresp[1]"),
     ("memory_walk", "m_axi_rready = awaited != '0", "m_axi_rready = (awaited != '0) & m_tready"),
     pytest.param("memory_spans", "walked & (written == ALL)", "(written == ALL)", marks=pytest.mark.ci),
-    ("memory_spans", "write_busy | read_busy | (active & begun)", "write_busy | (active & begun)"),
+    ("memory_spans", "write_busy | read_busy", "write_busy"),
+    ("memory_spans", "if (~aresetn | clear) active", "if (~aresetn) active"),
     ("memory_spans", "write_failed | read_failed", "read_failed"),
 ]
 SETTINGS = {"memory_read": ROUNDS, "memory_write": WRITES, "memory_control": {}}

@@ -80,7 +80,10 @@ def test_spans_of_a_frame(tmp_path: Path, beat: int, beats: int, spans: tuple[tu
 MUTANTS = [
     ("(written >= last) &", ""),  # reads what memory has not acknowledged
     ("& (places >= {2'd0, MOST})", ""),  # of large frames alone
-    ("MOST - 5'(at[$clog2(BURST)-1:0])) << PART_SHIFT) - BURST_BITS'(first)", "MOST - 5'(at[$clog2(BURST)-1:0])) << PART_SHIFT)"),
+    (
+        "MOST - 5'(at[$clog2(BURST)-1:0])) << PART_SHIFT) - BURST_BITS'(first)",
+        "MOST - 5'(at[$clog2(BURST)-1:0])) << PART_SHIFT)",
+    ),
     ("(written < last) & (written > next)", "1'b0"),  # what others wait for is never read
     ("((part == LAST_PART) | (beats_left == ONE))", "(part == LAST_PART)"),
     ("assign kept = in_part ? '0 : size", "assign kept = size"),

@@ -365,7 +365,8 @@ def _in_turn(
     if not regions or any(region.row is None for region in regions):
         return None
     network = partition(program, with_blocks)
-    return Fit(directives, estimate_network(network, part.family, budget_ns, part, possible), {}, None)
+    size = estimate_network(network, part.family, budget_ns, part, possible, bus=wanted.weights_bus)
+    return Fit(directives, size, {}, None)
 
 
 def slowest_in_turn(program: Program, part: Part, wanted: Directives, possible: Possible) -> Fit | None:

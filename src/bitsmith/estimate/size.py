@@ -41,13 +41,14 @@ from bitsmith.estimate.copies import beside_its_operands, wiring_of_circuits
 from bitsmith.estimate.count import REGISTERS, Count
 from bitsmith.estimate.engines import count_engine, walk_ns
 from bitsmith.estimate.figures import Size
+from bitsmith.estimate.movers import with_movers
 from bitsmith.estimate.reads import Mask, OperandsRead, changing, operands_read, share
 from bitsmith.estimate.recurrences import FIGURES, STEPS_MADE, extended, first_steps, only_scan
 from bitsmith.estimate.stages import stage_registers
 from bitsmith.estimate.sweeps import count_sweep
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.program import Program
-from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.directives import Directives, WeightsBus
 from bitsmith.mapping.memories import Words, larger_memories
 from bitsmith.mapping.multipliers import own_latency
 from bitsmith.mapping.partition import partition
@@ -105,7 +106,7 @@ def estimate_layout(
     directives = replace(directives, block=family.area.block)  # which decides whether to share is worth it
     if not directives.unrolled(program):
         network, blocks = partition(program, directives), directives.block_layers
-        return estimate_network(network, family, budget_ns, directives.part, possible, blocks)
+        return estimate_network(network, family, budget_ns, directives.part, possible, blocks, directives.weights_bus)
     budget_ns = stage_budget([program], family.delays, budget_ns or _usual_budget(family))
     size = _unrolled(program, directives, family, budget_ns)
 
@@ -136,7 +137,8 @@ def guess_layout(program: Program, directives: Directives, family: Family, budge
     """
     directives = replace(directives, block=family.area.block)
     if not directives.unrolled(program):
-        return estimate_network(partition(program, directives), family, None, directives.part)
+        network = partition(program, directives)
+        return estimate_network(network, family, None, directives.part, bus=directives.weights_bus)
     return _unrolled(program, directives, family, budget_ns or _usual_budget(family)).corrected(family.correction)
 
 
@@ -177,11 +179,12 @@ def estimate_network(
     part: Part | None = None,
     possible: Possible = None,
     blocks: BlockLayers | None = None,
+    bus: WeightsBus | None = None,
 ) -> Size:
     """The size of a network of processes: token functions unrolled, folded products, memories, and FIFOs as deep as planned.
 
     Small token functions are made for it, with stages of ``budget_ns``, where that is given. ``part`` has larger memories.
-    ``possible``: as of `estimate_layout`.
+    Beside it are readers and writers of a ``bus``, if any. ``possible``: as of `estimate_layout`.
     """
     cores, kept = ({}, {}) if budget_ns is None else _cores(network, family, budget_ns, blocks)
     latencies = {number: stages.stages for number, (_, stages) in cores.items()}
@@ -193,10 +196,10 @@ def estimate_network(
     waits = (gives_back(number, given) for number, process in enumerate(network.processes) for given in process.args)
     tokens = sum(stream.tokens for process in network.processes for stream in process.takes)
     if possible is not None and (tokens > _MANY or any(waits)):
-        least = _with_fifos(wiring, family, cores, kept, part, fifos(network, latencies, planned=False))
+        least = _with_fifos(wiring, family, cores, kept, part, fifos(network, latencies, planned=False), bus)
         if not possible(least):
             return least
-    return _with_fifos(wiring, family, cores, kept, part, fifos(network, latencies))
+    return _with_fifos(wiring, family, cores, kept, part, fifos(network, latencies), bus)
 
 
 def _with_fifos(
@@ -206,6 +209,7 @@ def _with_fifos(
     kept: Mapping[int, tuple[int | None, float]],
     part: Part | None,
     plan: tuple[Sequence[Fifo], int],
+    bus: WeightsBus | None,
 ) -> Size:
     """The size with circuits of token functions, or registers and the longest stage of those ``kept``; FIFOs of a ``plan``."""
     count, (planned, interval), network, within = Count(family), plan, wiring.network, 0
@@ -246,7 +250,8 @@ def _with_fifos(
     routed = family.delays.routed(max(longest), count.lut) if longest else 0.0
     if routed and count.bram > within and family.place_and_route is not None:  # logic reads block memory
         routed = max(routed, family.place_and_route.memory_ns)
-    return replace(count.size(), interval=interval, routed_ns=routed).corrected(family.correction)
+    size = replace(count.size(), interval=interval, routed_ns=routed).corrected(family.correction)
+    return with_movers(size, network, bus)
 
 
 def _cores(
