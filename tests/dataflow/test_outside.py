@@ -56,6 +56,12 @@ def test_reads_wait_for_what_was_written_and_the_last_one_makes_room() -> None:
     assert [rows[0].dense().tolist() for rows in (write.fills, read.fills)] == [[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5]]
 
 
+def test_each_read_of_a_whole_frame_makes_room() -> None:
+    stream = Stream((5,), TensorType.of((), 0, 0, 1))
+    _, read = Outside("maps", ((0, 5),), 3, 8).timing((stream,), (stream,), 0).sequencers
+    assert read.needs[0].dense().tolist() == read.takes[0].dense().tolist() == [1, 2, 3, 4, 5]
+
+
 @pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("seed", [0, 5, 7])
 def test_values_are_those_of_the_program(seed: int, whole: bool) -> None:

@@ -34,6 +34,7 @@ int main(int argc, char** argv) {
     std::vector<unsigned> source;
     for (int k = 5; k + 1 < argc; k += 2)
         for (int b = 0; b < std::atoi(argv[k + 1]); ++b) source.push_back(std::atoi(argv[k]) + b);
+    const bool in_order = argc == 7 && source.size() == beats;  // a FIFO, whose beats are counted over all frames
 
     std::map<unsigned, unsigned char> memory;
     std::deque<Burst> told, answers, reads;
@@ -71,6 +72,7 @@ int main(int argc, char** argv) {
             reinterpret_cast<unsigned char*>(&dut.m_axi_rdata)[k] = reads.empty() ? 0 : memory[reads[0].address + k];
         dut.eval();
         if (now > 1) {
+            if (in_order && !dut.busy && !dut.clear && frame.size() > read) return fail(now, "not busy while it holds beats");
             const bool wrong_answer = dut.m_axi_bvalid && dut.m_axi_bresp, wrong_word = dut.m_axi_rvalid && dut.m_axi_rresp;
             if (dut.failed) seen += 1 + (wrong_answer && wrong_word);
             if (dut.m_axi_bvalid) {
@@ -107,18 +109,20 @@ int main(int argc, char** argv) {
                 frame.push_back(beat & (size == 4 ? ~0u : (1u << 8 * size) - 1));
                 offered = false;
                 unsigned needed = 0, can = 0;
-                while (can < source.size() && (needed = std::max(needed, source[can] + 1)) <= frame.size()) ++can;
+                while (!in_order && can < source.size() && (needed = std::max(needed, source[can] + 1)) <= frame.size()) ++can;
                 // What comes depends on what is read.
-                if (!steady && random() % 16 == 0) wait_for = std::min<unsigned>(can, source.size() - 1);
+                if (!steady && random() % 16 == 0) wait_for = in_order ? frame.size() : std::min<unsigned>(can, source.size() - 1);
                 if (!steady && random() % 20 == 0) long_wait = random() % 200;
             }
             if (dut.m_tvalid && dut.m_tready) {
-                if (frame.size() <= source[read]) return fail(now, "a beat that has not come");
-                if (dut.m_tdata != frame[source[read]]) return fail(now, "another beat");
-                if (++read == source.size()) held = 1;
+                const unsigned from = in_order ? read : source[read];
+                if (frame.size() <= from) return fail(now, "a beat that has not come");
+                if (dut.m_tdata != frame[from]) return fail(now, "another beat");
+                if (++read == source.size()) held = !in_order;
+                frames += in_order && read % beats == 0;
             }
             if (held && frame.size() == beats) frame.clear(), read = wait_for = held = 0, ++frames;
-            if (!held && frame.size() > beats) return fail(now, "a beat before all were read");
+            if (!held && frame.size() > beats + (in_order ? read : 0)) return fail(now, "a beat for which there is no room");
             quiet = dut.clear || (dut.s_tvalid && dut.s_tready) || (dut.m_tvalid && dut.m_tready) ? 0 : quiet + 1;
             if (quiet > 1500) return fail(now, "nothing moves");
             if (dut.start && !dut.busy) started = true, base = dut.address;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,7 +21,8 @@ class Outside:
     """Tokens in a memory ``name`` outside of the circuit, which are written in order and read in ``spans`` (first, count).
 
     Spans may overlap, come in any order, and leave tokens out. The memory has room for a frame: the next one is written when all
-    of this one is read, and has been written. Nothing is kept on chip.
+    of this one is read, and has been written. Where the only span is the whole frame, each place is free as soon as its token is
+    read: this is a FIFO. Nothing is kept on chip.
 
     Args:
         gap: cycles from one token to the next one, each way.
@@ -35,6 +36,10 @@ class Outside:
 
     logic: ClassVar[Logic] = NO_LOGIC
     memories = no_memories
+
+    def is_fifo(self, tokens: int) -> bool:
+        """Return True if frames of so many ``tokens`` are read in order, each once."""
+        return self.spans == ((0, tokens),)
 
     @property
     def source(self) -> Numbers:
@@ -51,10 +56,20 @@ class Outside:
         return needs
 
     def timing(self, takes: Streams, results: Streams, latency: int) -> ProcessTiming:
-        """A writer, and a reader whose last action frees all places."""
+        """A writer, and a reader whose last action frees all places, or each its own."""
         tokens = takes[0].tokens
         needs = self.needs(tokens)
-        freed = np.where(np.arange(len(needs)) < len(needs) - 1, 0, tokens)
+        freed = needs if self.is_fifo(tokens) else np.where(np.arange(len(needs)) < len(needs) - 1, 0, tokens)
         write = Sequencer(*((counted(tokens),),) * 3, gap=self.gap, latency=self.latency - 1)
         read = Sequencer((Polyline.of(needs),), (Polyline.of(freed),), (counted(len(needs)),), gap=self.gap)
         return ProcessTiming((write, read), tokens)
+
+
+def fifos_outside(memories: Iterable[tuple[Outside, int]]) -> Iterator[str]:
+    """A note on FIFOs among ``memories`` outside, which are given with the tokens that are written in a frame."""
+    tokens = [count for kind, count in memories if kind.is_fifo(count)]
+    if tokens:
+        yield (
+            f"{len(tokens)} FIFO{'s' * (len(tokens) > 1)} without room on chip lie{'s' * (len(tokens) == 1)} in the memory "
+            f"outside: {sum(tokens):,} tokens are written with each frame, and read."
+        )

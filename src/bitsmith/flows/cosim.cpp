@@ -61,11 +61,14 @@ class Memories {
             Memory m;
             m.away = outs[k], m.back = backs[k];
             std::size_t spans = 0, first = 0, count = 0;
-            for (file >> m.latency >> spans; spans && file >> first >> count; spans--) {
+            file >> m.latency >> spans;
+            m.in_order = spans == 1;
+            for (; spans && file >> first >> count; spans--) {
                 while (count--) m.source.push_back(first++);
             }
             const bool inside = std::all_of(m.source.begin(), m.source.end(), [&](std::size_t s) { return s < m.away.tokens; });
             if (!inside || m.source.size() != m.back.tokens) throw std::runtime_error("spans that are not of the memory");
+            m.in_order = m.in_order && m.source.size() == m.away.tokens;
             m.tokens.resize(m.away.words * m.away.tokens);
             m.written.resize(m.away.tokens);
             m.held.resize(m.away.words);
@@ -77,7 +80,7 @@ class Memories {
     void forget(Vdut& dut) {
         dut.away_ready = dut.back_valid = 0;
         offered_ = held_ = 0;
-        for (Memory& m : memories_) m.away.done = m.back.done = m.needed = 0, m.away.next = m.back.next = 0;
+        for (Memory& m : memories_) m.away.done = m.back.done = m.needed = 0, m.away.next = m.back.next = 0, m.ahead = false;
     }
 
     // Takes and gives tokens as soon as this can be, or, with random numbers, not before the next cycle, and at random.
@@ -88,7 +91,7 @@ class Memories {
             const std::uint64_t bit = std::uint64_t{1} << k;
             const bool takes = random ? next_random(*random) % 4 > 1 : cycle >= m.away.next;
             const bool gives = random ? next_random(*random) % 3 != 0 : cycle >= m.back.next;
-            if (takes && m.away.done < m.away.tokens) ready |= bit;
+            if (takes && m.away.done < (m.ahead ? m.back.done : m.away.tokens)) ready |= bit;
             if (gives && m.may_give(random ? cycle - 1 : cycle - m.latency)) offered_ |= bit;
             std::uint32_t* port = words_of(dut.back_data) + m.back.offset;
             const std::uint32_t* token = &m.tokens[m.source[m.back.done] * m.back.words];
@@ -118,8 +121,12 @@ class Memories {
             }
             if (given & bit) {
                 m.back.next = cycle + m.back.gap;
-                if (++m.back.done == m.back.tokens) m.away.done = m.back.done = m.needed = 0;
+                if (++m.back.done == m.back.tokens) {
+                    m.away.done = m.in_order ? m.away.done : 0;
+                    m.back.done = m.needed = 0, m.ahead = false;
+                }
             }
+            if (m.in_order && !m.ahead && m.away.done == m.away.tokens) m.away.done = 0, m.ahead = true;
         }
         offered_ &= ~given;
         held_ = dut.away_valid & ~taken;
@@ -134,11 +141,13 @@ class Memories {
         std::vector<std::uint32_t> tokens, held;
         std::vector<std::int64_t> written;  // cycles
         std::size_t needed = 0;             // tokens, for the next read
+        bool in_order = false;              // each read makes room for its token
+        bool ahead = false;                 // what is written is of the frame after the one that is read
 
         // Whether what the next read needs was written until a cycle.
         bool may_give(std::int64_t until) {
             needed = back.done + 1 == back.tokens ? away.tokens : std::max(needed, source[back.done] + 1);
-            return needed <= away.done && written[needed - 1] <= until;
+            return (ahead || needed <= away.done) && written[needed - 1] <= until;
         }
     };
     std::vector<Memory> memories_;

@@ -62,7 +62,8 @@ class LoopShape:
         back: what is read.
         spans: first tokens and counts of what is read, in order.
         latency: cycles from the transfer of a token out to that of a read that needs it, at least. A read needs all tokens up to
-            its own, as those before it do; the last one needs the whole frame, and makes room for the next frame.
+            its own, as those before it do; the last one needs the whole frame, and makes room for the next frame. Each makes
+            room for its own token if the only span is the whole frame.
     """
 
     out: StreamShape

@@ -6,6 +6,7 @@
 // that is not full is written after as long, and again with its other beats: these may come of what is made of the first ones.
 //
 // anew      a frame begins: nothing is under way, or clear
+// limit     beats of the frame for which there is room
 // still     no beat is taken in this cycle, in which a frame may begin
 // active    beats are taken
 // base      the word of memory that a frame begins with
@@ -25,6 +26,7 @@ module bitsmith_memory_fill #(
     input  logic              aresetn,
     input  logic              clear,
     input  logic              anew,
+    input  logic [ COUNT-1:0] limit,
     input  logic              still,
     input  logic              active,
     input  logic [63-WORD_SHIFT:0] base,
@@ -121,7 +123,7 @@ module bitsmith_memory_fill #(
     assign busy = m_axi_awvalid | (left != '0) | (bursts != '0);
     assign failed = confirmed & m_axi_bresp[1];
     assign cut = may_cut & (held_strobe != '0);
-    assign s_tready = active & (taken != ALL) & room & ~in_part & ~may_cut & ~still;
+    assign s_tready = active & (taken != limit) & room & ~in_part & ~may_cut & ~still;
     assign take = s_tvalid & s_tready;
     assign whole = take & ((part == LAST_PART) | (taken == ALL - 1'b1));
     assign push = whole | cut;

@@ -2,7 +2,8 @@
 // Writes the beats of a frame to memory in order, and reads spans of them back, as an AXI4 master.
 //
 // What is read was acknowledged by memory. The next frame is taken when all spans of this one are read; it begins at the same
-// address. A beat comes back at most 90 cycles, and the time that memory takes, after it was taken, if it is waited for.
+// address. Where the only span is the whole frame, a beat of the next one is taken as soon as its place is read, once this one is
+// written. A beat comes back at most 90 cycles, and the time that memory takes, after it was taken, if it is waited for.
 //
 // BEAT      bits of a beat, a power of two from 8 on
 // WORD      bits of a word of memory: some beats, the first in the lowest bits
@@ -71,11 +72,14 @@ module bitsmith_memory_spans #(
     localparam int WORD_SHIFT = $clog2(WORD / 8);
     localparam int COUNT = (BEATS < 4096) ? 13 : $clog2(BEATS + 1) + 1;  // bits of a number of beats, and one more
     localparam logic [COUNT-1:0] ALL = COUNT'(BEATS);
+    localparam logic IN_ORDER = (SPANS == 1) & (TABLE[63:0] == {BEATS[31:0], 32'd0});
 
     logic active;
     logic begins;
-    logic anew;  // a frame begins
-    logic done;
+    logic done;  // a frame is written and read
+    logic fill_done;
+    logic walk_done;
+    logic ahead;  // the writer is in the frame after the one that is read
     logic begun;
     logic walked;
     logic write_busy;
@@ -83,14 +87,16 @@ module bitsmith_memory_spans #(
     logic write_failed;
     logic read_failed;
     logic [COUNT-1:0] written;
+    logic [COUNT-1:0] passed;  // beats that were read and handed on
     logic [63-WORD_SHIFT:0] held;
     logic [63-WORD_SHIFT:0] base;
     logic unused;
 
     assign begins = start & ~busy & ~clear;
     assign done = walked & (written == ALL);
-    assign anew = clear | begins | done;
-    assign busy = write_busy | read_busy | (active & begun);
+    assign fill_done = IN_ORDER ? (written == ALL) & ~ahead : done;
+    assign walk_done = IN_ORDER ? walked & ahead : done;
+    assign busy = write_busy | read_busy | (active & (begun | ahead));
     assign failed = write_failed | read_failed;
     assign base = begins ? address[63:WORD_SHIFT] : held;
     assign unused = ^address[WORD_SHIFT-1:0];
@@ -98,6 +104,8 @@ module bitsmith_memory_spans #(
     always_ff @(posedge aclk) begin
         if (~aresetn | clear) active <= 1'b0;
         else if (begins) active <= 1'b1;
+        if (~aresetn | clear) ahead <= 1'b0;
+        else if (IN_ORDER) ahead <= (ahead | fill_done) & ~walk_done;
     end
 
     always_ff @(posedge aclk) held <= base;
@@ -113,7 +121,8 @@ module bitsmith_memory_spans #(
         .aclk(aclk),
         .aresetn(aresetn),
         .clear(clear),
-        .anew(anew),
+        .anew(clear | begins | fill_done),
+        .limit(ahead ? passed : ALL),
         .still(clear | start),
         .active(active),
         .base(base),
@@ -153,10 +162,11 @@ module bitsmith_memory_spans #(
         .aclk(aclk),
         .aresetn(aresetn),
         .clear(clear),
-        .anew(anew),
+        .anew(clear | begins | walk_done),
         .active(active),
         .base(held),
-        .written(written),
+        .written(ahead ? ALL : written),
+        .passed(passed),
         .busy(read_busy),
         .failed(read_failed),
         .walked(walked),

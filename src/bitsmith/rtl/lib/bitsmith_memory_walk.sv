@@ -8,6 +8,7 @@
 // anew      a frame begins: nothing is under way, or clear
 // base      the word of memory that a frame begins with, from the next cycle on
 // written   beats that memory has acknowledged
+// passed    beats that were handed on
 // busy      words have to come
 // walked    all spans are read
 module bitsmith_memory_walk #(
@@ -26,6 +27,7 @@ module bitsmith_memory_walk #(
     input  logic              active,
     input  logic [63-WORD_SHIFT:0] base,
     input  logic [ COUNT-1:0] written,
+    output logic [ COUNT-1:0] passed,
     output logic              busy,
     output logic              failed,
     output logic              walked,
@@ -133,6 +135,11 @@ module bitsmith_memory_walk #(
                 default: ;
             endcase
         end
+    end
+
+    always_ff @(posedge aclk) begin
+        if (~aresetn | anew) passed <= '0;
+        else if (hand_on) passed <= passed + 1'b1;
     end
 
     always_ff @(posedge aclk) begin
