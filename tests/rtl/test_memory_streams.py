@@ -95,10 +95,13 @@ MUTANTS = [
     ("after = in_part ? taken :", "after ="),
     ("& ~may_cut & ~still", "& ~still"),
     ("& ~may_cut & ~still", "& ~may_cut & ~clear"),  # a beat is lost where a start comes with it
-    ("(taken != ALL) & room", "room"),
+    ("(taken != limit) & room", "room"),
     ("if (confirmed) written <= acknowledged", "if (tell) written <= after"),
     ("m_axi_awvalid | (left != '0) | (bursts != '0)", "m_axi_awvalid | (left != '0)"),
-    ("write_busy | read_busy | (active & begun)", "write_busy | read_busy"),
+    ("write_busy | read_busy | (active & (begun | ahead))", "write_busy | read_busy"),
+    ("(begun | ahead)", "begun"),
+    ("ahead ? passed : ALL", "ALL"),  # writes over what is not read
+    ("ahead ? ALL : written", "written"),  # a frame is read as far as the next one is written
     ("write_failed | read_failed", "read_failed"),
 ]
 
@@ -109,7 +112,11 @@ MUTANTS = [
 )
 def test_faults_are_found(tmp_path: Path, number: int) -> None:
     """Each of these mistakes is seen in one of few runs, or nothing moves any more."""
-    about = compiled(tmp_path, *FRAMES[int("places" in MUTANTS[number][0])], MUTANTS[number])
+    about = compiled(
+        tmp_path,
+        *FRAMES[1 if "places" in MUTANTS[number][0] else 3 if "ahead" in MUTANTS[number][0] else 0],
+        MUTANTS[number],
+    )
     with pytest.raises((ToolFailedError, AssertionError)):
         for seed in range(1, 7):
             assert min(map(int, run_bench(tmp_path, 80_000, seed, *about))) > 0
