@@ -57,7 +57,7 @@ def memory(narrow: Interface, counted: Text | None = None) -> str:
     loads = [held_input(f"load{k}", port) for k, port in enumerate(narrow.load_ports)]
     loops = [held_loop(f"loop{k}", loop) for k, loop in enumerate(narrow.loops)]
     ends = list(zip(masters, (*narrow.inputs, *narrow.outputs, *narrow.load_ports), strict=False))
-    turns = zip(range(len(ends), len(masters)), masters[len(ends) :], narrow.loops, strict=True)
+    over_bus = zip(range(len(ends), len(masters)), masters[len(ends) :], narrow.loops, strict=True)
     images = {each.port.name for each in narrow.images}
     text = total(
         [
@@ -65,7 +65,7 @@ def memory(narrow: Interface, counted: Text | None = None) -> str:
             _control(len(masters)),
             *map(_inside, (*inputs, *outputs, *loads, *loops)),
             *(_end(k, master, port, again=port.name in images) for k, (master, port) in enumerate(ends)),
-            *(_turn(*each) for each in turns),
+            *(_loop(*each) for each in over_bus),
             of_memories(narrow, ""),
             registers(narrow, {"hold": "|busy", "written": "written", "value_above": "value_above"}, counted),
         ]
@@ -113,7 +113,7 @@ def _end(number: int, master: str, port: StreamPort, *, again: bool) -> Text:
     )
 
 
-def _turn(number: int, master: str, loop: LoopPort) -> Text:
+def _loop(number: int, master: str, loop: LoopPort) -> Text:
     """The writer of a frame, and the reader of its spans."""
     out, back, width = prefix("m_axis", loop.out), prefix("s_axis", loop.back), loop.out.width
     bits, spans = max(width, _LEAST_BITS), loop.kind.spans

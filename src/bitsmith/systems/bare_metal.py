@@ -197,7 +197,7 @@ def _loops(interface: Interface, bus_bytes: int) -> Iterator[str]:
     """Memory into which the circuit writes, and which it reads."""
     yield f"#define HAS_LOOPS {int(bool(interface.loops))}"
     if not interface.loops:
-        yield from (f"#define {name} {interface.top.upper()}_OK" for name in ("start_turns()", "end_turns(frames)"))
+        yield from (f"#define {name} {interface.top.upper()}_OK" for name in ("start_loops()", "end_loops(frames)"))
         return
     for k, loop in enumerate(interface.loops):
         yield _buffer(f"loop_buffer{k}", str(loop_bytes(loop.out, bus_bytes)))

@@ -73,10 +73,10 @@ class Core:
 
     def check_streams(self, most: int) -> None:
         """Refuse a circuit of more than ``most`` streams."""
-        turns = len(self.interface.loops)
-        if len(self.inputs) + len(self.outputs) + turns > most:
+        loops = len(self.interface.loops)
+        if len(self.inputs) + len(self.outputs) + loops > most:
             raise ConfigError(
-                f"{len(self.inputs)} streams in and {len(self.outputs)} out{f', and {turns} that come back' if turns else ''}",
+                f"{len(self.inputs)} streams in and {len(self.outputs)} out{f', and {loops} that come back' if loops else ''}",
                 where="Board",
                 accepted=f"at most {most} together",
                 remedy="build without a board, and join the circuit's streams to a system of yours",

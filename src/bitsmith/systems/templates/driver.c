@@ -281,7 +281,7 @@ static int has_faults(void)
 
 static enum @top@_status exchange(size_t frames)
 {
-    enum @top@_status status = start_turns();
+    enum @top@_status status = start_loops();
     const uint32_t before = HAS_REGISTERS ? in(FRAMES_OUT) : 0;
     if (HAS_REGISTERS) out(PACKET_FRAMES, (uint32_t)frames);
     for (size_t k = 0; k < OUTPUT_STREAMS && status == @TOP@_OK; k++) {
@@ -293,7 +293,7 @@ static enum @top@_status exchange(size_t frames)
     for (size_t k = 0; k < INPUT_STREAMS && status == @TOP@_OK; k++) status = end_to(k, bytes_of(&inputs[k], frames), frames);
     for (size_t k = 0; k < OUTPUT_STREAMS && status == @TOP@_OK; k++)
         status = end_from(k, outputs[k].buffer, bytes_of(&outputs[k], frames), frames);
-    if (status == @TOP@_OK) status = end_turns(frames);
+    if (status == @TOP@_OK) status = end_loops(frames);
     if (HAS_REGISTERS && status == @TOP@_OK &&
         (in(CIRCUIT_STATUS) & EARLY || (uint32_t)(in(FRAMES_OUT) - before) != frames)) {
         status = @TOP@_ENGINE;

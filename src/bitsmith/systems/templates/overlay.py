@@ -173,8 +173,8 @@ class NeuralNetworkOverlay(Predicting, Overlay):
         elif registers is not None:
             counts = [len(net.INPUTS), len(net.OUTPUTS), len(net.LOADS), len(net.DESIGN["loops"])]
             ports = iter([Master(registers, k) for k in range(sum(counts))])
-            senders, receivers, loads, turns = (list(islice(ports, count)) for count in counts)
-            receivers += turns
+            senders, receivers, loads, loops = (list(islice(ports, count)) for count in counts)
+            receivers += loops
             self._loads = dict(zip(net.LOADS, loads, strict=True))
         else:
             function = Function(self.circuit.read, self.circuit.write, self.ip_dict["circuit"]["registers"], seconds)

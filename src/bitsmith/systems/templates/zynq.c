@@ -146,25 +146,25 @@ static enum @top@_status end_from(size_t k, unsigned char *buffer, uint32_t byte
 }
 
 #if HAS_LOOPS
-static struct mover turn(size_t k)
+static struct mover loop(size_t k)
 {
     const struct mover master = {CIRCUIT, (uint32_t)(INPUT_STREAMS + OUTPUT_STREAMS + LOADS + k)};
     return master;
 }
 
-static enum @top@_status start_turns(void)
+static enum @top@_status start_loops(void)
 {
     for (size_t k = 0; k < LOOPS; k++) {
         Xil_DCacheFlushRange((UINTPTR)loops[k].buffer, loops[k].bytes);
-        start(turn(k), loops[k].buffer, loops[k].bytes);
+        start(loop(k), loops[k].buffer, loops[k].bytes);
     }
     return @TOP@_OK;
 }
 
-static enum @top@_status end_turns(size_t frames)
+static enum @top@_status end_loops(size_t frames)
 {
     enum @top@_status status = @TOP@_OK;
-    for (size_t k = 0; k < LOOPS && status == @TOP@_OK; k++) status = wait(turn(k), loops[k].bytes, frames);
+    for (size_t k = 0; k < LOOPS && status == @TOP@_OK; k++) status = wait(loop(k), loops[k].bytes, frames);
     return status;
 }
 #endif
