@@ -114,6 +114,13 @@ def test_a_loader_without_batches_is_named(data: Samples) -> None:
         arrays_of(data)
 
 
+def test_a_dataset_of_single_samples_is_named() -> None:
+    dataset = torch.utils.data.TensorDataset(torch.tensor(X))
+    with pytest.raises(InputDataError, match=r"a TensorDataset, which has no batches(.|\n)*DataLoader\(dataset"):
+        arrays_of(dataset)
+    assert np.array_equal(arrays_of(torch.utils.data.DataLoader(dataset, batch_size=4)), X)
+
+
 def test_batches_without_labels() -> None:
     assert np.array_equal(arrays_of((part, None) for part in (X[:3], X[3:5])), X[:5])
 

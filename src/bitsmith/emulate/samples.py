@@ -24,17 +24,17 @@ def arrays_of(data: Samples) -> Arrays:
     """Return what ``data`` is as arrays: a file's content, and the first batches of a loader, put together.
 
     Raises:
-        InputDataError: a file without numbers, or a loader without a batch or with batches that differ.
+        InputDataError: a file without numbers, a loader without a batch or with batches that differ, or a dataset without one.
     """
     if isinstance(data, str | os.PathLike):
         return read_arrays(Path(data))
-    if (
-        isinstance(data, Mapping | Sequence)
-        or hasattr(data, "__array__")
-        or hasattr(data, "to_numpy")
-        or not isinstance(data, Iterable)
-    ):
+    if isinstance(data, Mapping | Sequence) or hasattr(data, "__array__") or hasattr(data, "to_numpy"):
         return data  # type: ignore[return-value]  # what is not an array is rejected where it becomes one
+    if not isinstance(data, Iterable):
+        if hasattr(data, "__getitem__"):  # else numpy would count single samples as batches
+            remedy = "of a dataset of PyTorch: calibration=torch.utils.data.DataLoader(dataset, batch_size=64)"
+            raise InputDataError(f"a {type(data).__name__}, which has no batches", accepted=_BATCHES, remedy=remedy)
+        return data
     batches, count = list[tuple[np.ndarray, ...]](), 0
     for batch in data:
         held = batch if isinstance(batch, tuple | list) else (batch,)

@@ -46,7 +46,10 @@ from bitsmith.layers.network import Network
 _DTYPES = frozenset({"float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16"})
 
 _TRANSLATE = "say what it computes (convert(layers={...}), docs/custom-layers.md), or replace it by built-in layers"
-_CUSTOM = ("a custom layer, whose code is not part of the file", _TRANSLATE)
+_CUSTOM = (
+    "a custom layer, whose code is not part of the file",
+    f"of a file give the live model, load_model(path), whose calls are read; or {_TRANSLATE}",
+)
 _UNKNOWN = ("it is not a layer that is known here", _TRANSLATE)
 _QUANTIZED = (
     "this kind of quantized layer is not translated",
