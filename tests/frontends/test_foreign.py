@@ -85,6 +85,8 @@ def archive(**arrays: np.ndarray) -> bytes:
 
 FOUND: dict[str, tuple[bytes, str]] = {
     "a.keras": (b"", "an empty file"),
+    "a.onnx": (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "Git LFS"),
+    "a.tflite": (b"\n<!DOCTYPE html>\n<html>", "a web page"),
     "a.gguf": (b"GGUF\3\0\0\0", "language model"),
     "weights.bin": (b"GGUF\3\0\0\0", "language model"),
     "a.pte": (b"\x20\0\0\0ET12", "ExecuTorch"),

@@ -186,6 +186,12 @@ FILES = (
         "model.load_weights(...) in Keras, then give the live model or a .keras file of it",
     ),
     ForeignFile("an empty file", lambda path, first: not first and not path.is_dir(), "write it again"),
+    ForeignFile("a pointer of Git LFS in place of the file", _file((), b"version https://git-lfs"), "git lfs pull"),
+    ForeignFile(
+        "a web page",
+        lambda path, first: first.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")),
+        "download the file itself, by its raw address",
+    ),
     ForeignFile(
         "a graph of TensorFlow 1",
         _file((".pb",)),
