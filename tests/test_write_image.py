@@ -88,6 +88,17 @@ def test_limits_of_the_other_model_are_not_left_out_unsaid(tmp_path: Path) -> No
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize("is_own", [True, False])
+def test_layers_of_equal_weights_have_no_room_for_others(is_own: bool, tmp_path: Path) -> None:
+    """Their results have other ranges, of which circuits leave out what cannot be; the error names the layer."""
+    equal, other = small(1, name="a"), small(2, name="a")
+    kernel, bias = equal.layers[0].get_weights()
+    equal.layers[0].set_weights([np.full_like(kernel, 0.25), bias])
+    models = converted(equal, tmp_path / "equal"), converted(other, tmp_path / "other")
+    with pytest.raises(UnsupportedError, match="layer 'b': another model of another structure"):
+        bitsmith.write_image(*models[:: 1 if is_own else -1], tmp_path / "image")
+
+
 OTHERS: Mapping[str, tuple[Callable[..., object], Callable[..., object]]] = {
     "outputs in another order": (lambda x, y: [x, y], lambda x, y: [y, x]),
     "operands in another order": (lambda x, y: layers.Subtract()([x, y]), lambda x, y: layers.Subtract()([y, x])),

@@ -22,10 +22,8 @@ def with_weights_of(program: Program, other: Program) -> Program:
     Raises:
         UnsupportedError: a program of another structure.
     """
-    if len(program.nodes) != len(other.nodes):
-        raise unlike("", f"{len(other.nodes)} operations", f"{len(program.nodes)}")
     nodes, layers = list[Node](), dict[str, str]()
-    for own, theirs in zip(program.nodes, other.nodes, strict=True):
+    for own, theirs in zip(program.nodes, other.nodes, strict=False):
         named, wanted = (f"{type(each.op).__name__} of shape {each.type.shape}" for each in (theirs, own))
         if named != wanted or own.args != theirs.args or layers.setdefault(own.layer, theirs.layer) != theirs.layer:
             raise unlike(own.layer, f"{named} of layer {theirs.layer!r}", wanted)
@@ -36,6 +34,8 @@ def with_weights_of(program: Program, other: Program) -> Program:
                 own.layer, f"a {type(own.op).__name__} of layer {theirs.layer!r} with other numbers", "the same"
             )
         nodes.append(Node(op, own.args, infer(op, [nodes[arg].type for arg in own.args]), own.layer))
+    if len(program.nodes) != len(other.nodes):
+        raise unlike("", f"{len(other.nodes)} operations", f"{len(program.nodes)}")
     if [each.node for each in program.outputs] != [each.node for each in other.outputs]:
         raise unlike("", "outputs in another order", "the same ones")
     return Program(tuple(nodes), program.outputs, program.probes)
