@@ -86,6 +86,15 @@ def test_inputs_and_labels_may_be_named_x_and_y(tmp_path: Path) -> None:
     assert without_labels(two) is two
 
 
+def test_labels_are_read_as_inputs_are() -> None:
+    """Numbers among objects, tensors with gradients; no rows of different lengths."""
+    for labels in (LABELS.astype(object), torch.tensor(LABELS, dtype=torch.float64, requires_grad=True)):
+        _, read = labels_apart((X, labels), 1, 1)
+        assert read is not None and read[0].dtype.kind in "if" and np.array_equal(read[0], LABELS)
+    with pytest.raises(InputDataError, match="different shapes"):
+        labels_apart((X, [[0], [1, 2]]), 1, 1)
+
+
 @pytest.mark.parametrize("data", [(X, 2 * X), [X, 2 * X], (X.tolist(), X.tolist())])
 def test_two_inputs_alone_have_no_labels(data: Arrays) -> None:
     assert labels_apart(data, 2, 1) == (data, None)

@@ -81,7 +81,7 @@ def labels_apart(data: Arrays, inputs: int, outputs: int) -> tuple[Arrays, list[
     first, last = data[:count], data[count:]
     if len(last) == 1 and isinstance(last[0], tuple | list) and outputs > 1:
         last = tuple(last[0])
-    return (first if count > 1 else first[0]), [np.asarray(labels) for labels in last]
+    return (first if count > 1 else first[0]), [as_array(labels) for labels in last]
 
 
 def _pair(data: Samples, inputs: int | None) -> Any:
