@@ -23,6 +23,7 @@ module formal_memory_fill #(
     logic [15:0] wdata, was_data;
     logic [1:0] wstrb, was_strobe, left, now_left;
     logic [COUNT-1:0] written;
+    logic [COUNT-1:0] limit;  // of a FIFO: there is room for a frame
     logic [4:0] given;
     logic [2:0] frame;
     logic [3:0] confirmed, accepted, ended;  // bursts
@@ -35,9 +36,10 @@ module formal_memory_fill #(
         .m_axi_awvalid(awvalid), .m_axi_awready(awready), .m_axi_awaddr(awaddr), .m_axi_awlen(awlen), .m_axi_awsize(),
         .m_axi_awburst(), .m_axi_awcache(), .m_axi_awprot(), .m_axi_wvalid(wvalid), .m_axi_wready(wready), .m_axi_wdata(wdata),
         .m_axi_wstrb(wstrb), .m_axi_wlast(wlast), .m_axi_bvalid(bvalid), .m_axi_bready(bready), .m_axi_bresp({wrong, 1'b0}),
-        .s_tvalid, .s_tready, .s_tdata
+        .s_tvalid, .s_tready, .s_tdata, .*
     );
 
+    assign limit = COUNT'(BEATS);
     assign clear = ~eager & (clears | clearing);
     assign anew = clear | (eager ? cycle == 0 : begins & ~busy & (written == (begun ? BEATS : 0)));
     assign from = anew ? 63'(place) : base;

@@ -24,6 +24,7 @@ module formal_memory_walk #(
     logic [7:0] arlen, was_arlen, m_tdata, wanted, offset;
     logic [15:0] rdata;
     logic [COUNT-1:0] written;
+    logic [COUNT-1:0] passed;  // by a FIFO
     logic [2:0] frame, reads;
     logic [3:0] span, in_span;
     logic [READS-1:0][3:0] at;
@@ -34,7 +35,7 @@ module formal_memory_walk #(
         .aclk(clk), .aresetn(~rst), .clear, .anew, .active, .base, .written, .busy, .failed, .walked,
         .m_axi_arvalid(arvalid), .m_axi_arready(arready), .m_axi_araddr(araddr), .m_axi_arlen(arlen), .m_axi_arsize(),
         .m_axi_arburst(), .m_axi_arcache(), .m_axi_arprot(), .m_axi_rvalid(rvalid), .m_axi_rready(rready), .m_axi_rdata(rdata),
-        .m_axi_rresp({wrong, 1'b0}), .m_axi_rlast(1'b0), .m_tvalid, .m_tready, .m_tdata
+        .m_axi_rresp({wrong, 1'b0}), .m_axi_rlast(1'b0), .m_tvalid, .m_tready, .m_tdata, .*
     );
 
     assign clear = ~eager & (clears | clearing);
