@@ -257,7 +257,7 @@ def ways_of(model: Model) -> Callable[[int], tuple[Directives, int]]:
 def side_by_side(told: Estimate) -> Size | None:
     """The fastest circuit that fits in which layers have multipliers and weights of their own; None without one."""
     part, program = told.target.known_part, drop_dead(told.program, keep_probes=False)
-    directives = replace(told.directives, products={}, reuse={}, engine=frozenset(), weights_rate=None)
+    directives = replace(told.directives, products={}, reuse={}, engine=frozenset())
     found = proposal(program, part, directives, told.target.budget_ns(part.family), None)
     return None if found is None else found.size
 

@@ -32,6 +32,12 @@ def assert_same(program: Program, directives: Directives, seed: int = 0) -> Netw
     """The processes of ``program``, which give its outputs, on random inputs."""
     program = drop_dead(program, keep_probes=False)
     network = partition(program, directives)
+    assert_executed(program, network, seed)
+    return network
+
+
+def assert_executed(program: Program, network: Network, seed: int) -> None:
+    """The processes of ``network`` give the outputs of ``program`` on random inputs."""
     weights = {place: node.op.raw for place, node in parameters(program).items() if isinstance(node.op, Parameter)}
     stimuli = random_stimuli(program, seed, 4)
     expected = Emulator(program).run_raw(stimuli)
@@ -42,7 +48,6 @@ def assert_same(program: Program, directives: Directives, seed: int = 0) -> Netw
         for want, have, output, stream in zip(expected, results, program.outputs, streams, strict=True):
             kind = program.nodes[output.node].type
             assert_equal_values(np.asarray(want[k]), kind.frac, have, stream.token.frac)
-    return network
 
 
 def test_a_program_is_laid_out_once_for_equal_directives() -> None:

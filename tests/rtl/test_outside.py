@@ -12,12 +12,14 @@ from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.fifos import with_fifos_outside
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from bitsmith.rtl import uart_wrapper
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_fetched_weights import FAST
+from tests.mapping.test_fifos import short_of, skips
 from tests.mapping.test_partition import demanded
 from tests.properties.outside import through_memories
 from tests.properties.programs import random_program
@@ -61,6 +63,16 @@ def test_visits_of_an_engine(seed: int, tmp_path: Path) -> None:
     """Results of a visit, and operands of a later one."""
     program = transformer(seed)
     assert_outside(program, in_visits(program, seed, FAST), tmp_path, seed, 3, whole=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.ci), 1, 2])
+def test_fifos_without_room(seed: int, tmp_path: Path) -> None:
+    """The writer is in a frame while the reader is in the one before."""
+    program, directives = skips(seed), short_of(seed, 1)
+    network = with_fifos_outside(partition(program, directives), directives)
+    assert network is not partition(program, directives)
+    assert_streams(program, directives, tmp_path, seed, 3, lambda network: with_fifos_outside(network, directives))
 
 
 @pytest.mark.parametrize("wrapper", ["axis", "axil", "avalon"])

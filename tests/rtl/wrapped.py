@@ -132,7 +132,7 @@ def narrow() -> Program:
 
 def outside() -> Circuit:
     """The circuit of `branches`, of which two results pass through memories outside."""
-    with mock.patch.object(design, "partition", lambda *of: through_memories(partition(*of), 2)):
+    with mock.patch.object(design, "with_room", lambda *of: through_memories(partition(*of), 2)):
         return circuit(branches(), Directives({}, False), ECP5.delays, 8.0, "net", Title("test", DIGEST))
 
 

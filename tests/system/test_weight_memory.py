@@ -131,7 +131,7 @@ def test_what_nothing_would_read_is_refused(tmp_path: Path, arguments: dict[str,
 
 def test_a_memory_without_layers_in_turn_is_told_to_be_unused(tmp_path: Path) -> None:
     model, _ = digits(tmp_path, **IN_TURN | {"strategy": "resource"})
-    assert any("WeightMemory has no effect" in note for note in model.notes)
+    assert any("WeightMemory holds no weights" in note for note in model.notes)
     assert model.estimate().fetched == ()
 
 

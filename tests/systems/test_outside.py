@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from bitsmith.building.design import Circuit, circuit
 from bitsmith.dataflow.processes import Network
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.ir.program import Program
-from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.directives import Directives, WeightsBus
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_fetched_weights import FAST
+from tests.mapping.test_fifos import PART, short_of, skips
 from tests.mapping.test_partition import demanded
 from tests.properties.outside import through_memories
 from tests.properties.programs import random_program
@@ -85,7 +87,7 @@ def with_memories(
         return through_memories(partition(*of), seed, whole=whole, rates=rates)
 
     with monkeypatch.context() as patched:
-        patched.setattr(design, "partition", changed)
+        patched.setattr(design, "with_room", changed)
         return circuit(program, directives, ECP5.delays, 8.0, "net", Title("test", DIGEST))
 
 
@@ -104,6 +106,15 @@ def test_what_is_written_depends_on_what_is_read(tmp_path: Path, monkeypatch: py
     program = transformer(seed)
     each = with_memories(monkeypatch, program, in_visits(program, seed, FAST), seed, whole=True)
     assert_beside_a_memory(tmp_path, monkeypatch, each, seed=seed + 1, frames=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.ci), 1])
+def test_fifos_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    directives = replace(short_of(seed, 1), weights_bus=WeightsBus(8, 0.3))
+    each = circuit(skips(seed), directives, PART.family.delays, 8.0, "net", Title("test", DIGEST))
+    assert len(each.interface.loops) == 1
+    assert_beside_a_memory(tmp_path, monkeypatch, each, seed=seed + 1)
 
 
 @pytest.mark.slow

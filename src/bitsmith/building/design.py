@@ -29,7 +29,7 @@ from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives, require_pipeline
 from bitsmith.mapping.engine.engines import require_engines, watched_in_engines
-from bitsmith.mapping.partition import partition
+from bitsmith.mapping.fifos import with_room
 from bitsmith.netlist.pipelined import pipelined, stage_budget
 from bitsmith.netlist.text import stages_to_text, to_text
 from bitsmith.passes.program.load import ParameterKey, load, parameters, random_values, values_of
@@ -205,7 +205,7 @@ def circuit(
             *(program, core.top, core.parts, cycles, late, stages.stage_ns, title, in_logic, in_engines, (), core),
             directives.valid,
         )
-    network = dumped("token-network", partition(shown, directives), network_to_text)
+    network = dumped("token-network", with_room(shown, directives), network_to_text)
     design = streams.lay_out(
         network,
         delays,

@@ -7,6 +7,7 @@ operation from `bitsmith.devices.area`.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias, assert_never
 
 import numpy as np
@@ -49,8 +50,9 @@ from bitsmith.estimate.sweeps import count_sweep
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives, WeightsBus
+from bitsmith.mapping.fifos import with_room
 from bitsmith.mapping.memories import Words, larger_memories
-from bitsmith.mapping.multipliers import own_latency
+from bitsmith.mapping.multipliers import latencies_of, own_latency
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist import native
 from bitsmith.netlist.elaborate import BlockLayers
@@ -74,9 +76,6 @@ _WHOLE = 4
 
 _MANY = 1 << 17
 """Tokens of a frame, of all processes together, whose FIFOs take longer to plan than all else."""
-
-_PIPELINE = 5
-"""Cycles that token functions which are not made are taken to have; longer ones take deeper FIFOs beside them."""
 
 _SLICE_FLAGS = 2
 """Bits of a register slice beside a token: that it comes, and that one was taken."""
@@ -106,7 +105,8 @@ def estimate_layout(
     directives = replace(directives, block=family.area.block)  # which decides whether to share is worth it
     if not directives.unrolled(program):
         network, blocks = partition(program, directives), directives.block_layers
-        return estimate_network(network, family, budget_ns, directives.part, possible, blocks, directives.weights_bus)
+        bus, moved = directives.weights_bus, partial(with_room, program, directives)
+        return estimate_network(network, family, budget_ns, directives.part, possible, blocks, bus, moved)
     budget_ns = stage_budget([program], family.delays, budget_ns or _usual_budget(family))
     size = _unrolled(program, directives, family, budget_ns)
 
@@ -137,8 +137,8 @@ def guess_layout(program: Program, directives: Directives, family: Family, budge
     """
     directives = replace(directives, block=family.area.block)
     if not directives.unrolled(program):
-        network = partition(program, directives)
-        return estimate_network(network, family, None, directives.part, bus=directives.weights_bus)
+        network, moved = partition(program, directives), partial(with_room, program, directives)
+        return estimate_network(network, family, None, directives.part, bus=directives.weights_bus, moved=moved)
     return _unrolled(program, directives, family, budget_ns or _usual_budget(family)).corrected(family.correction)
 
 
@@ -180,18 +180,16 @@ def estimate_network(
     possible: Possible = None,
     blocks: BlockLayers | None = None,
     bus: WeightsBus | None = None,
+    moved: Callable[[], Network] | None = None,
 ) -> Size:
     """The size of a network of processes: token functions unrolled, folded products, memories, and FIFOs as deep as planned.
 
     Small token functions are made for it, with stages of ``budget_ns``, where that is given. ``part`` has larger memories.
-    Beside it are readers and writers of a ``bus``, if any. ``possible``: as of `estimate_layout`.
+    Beside it are readers and writers of a ``bus``, if any. ``moved`` gives the network with some FIFOs in a memory outside.
+    ``possible``: as of `estimate_layout`.
     """
     cores, kept = ({}, {}) if budget_ns is None else _cores(network, family, budget_ns, blocks)
-    latencies = {number: stages.stages for number, (_, stages) in cores.items()}
-    for number, process in enumerate(network.processes):
-        latency = _PIPELINE if process.kind.logic.program else own_latency(process, family.area.block)
-        if latency is not None:
-            latencies.setdefault(number, latency)
+    latencies = latencies_of(network, family.area.block) | {number: made.stages for number, (_, made) in cores.items()}
     wiring = Wiring(network)
     waits = (gives_back(number, given) for number, process in enumerate(network.processes) for given in process.args)
     tokens = sum(stream.tokens for process in network.processes for stream in process.takes)
@@ -199,6 +197,8 @@ def estimate_network(
         least = _with_fifos(wiring, family, cores, kept, part, fifos(network, latencies, planned=False), bus)
         if not possible(least):
             return least
+    if moved is not None and (other := moved()) is not network:
+        return estimate_network(other, family, budget_ns, part, None, blocks, bus)
     return _with_fifos(wiring, family, cores, kept, part, fifos(network, latencies), bus)
 
 

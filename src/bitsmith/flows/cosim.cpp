@@ -62,24 +62,20 @@ class Memories {
             m.away = outs[k], m.back = backs[k];
             std::size_t spans = 0, first = 0, count = 0;
             file >> m.latency >> spans;
-            m.in_order = spans == 1;
-            for (; spans && file >> first >> count; spans--) {
+            for (m.in_order = spans == 1; spans && file >> first >> count; spans--)
                 while (count--) m.source.push_back(first++);
-            }
             const bool inside = std::all_of(m.source.begin(), m.source.end(), [&](std::size_t s) { return s < m.away.tokens; });
             if (!inside || m.source.size() != m.back.tokens) throw std::runtime_error("spans that are not of the memory");
-            m.in_order = m.in_order && m.source.size() == m.away.tokens;
+            m.in_order &= m.source.size() == m.away.tokens;
             m.tokens.resize(m.away.words * m.away.tokens);
-            m.written.resize(m.away.tokens);
-            m.held.resize(m.away.words);
+            m.written.resize(m.away.tokens), m.held.resize(m.away.words);
             memories_.push_back(m);
         }
     }
 
     // Forgets all tokens, and takes and gives none.
     void forget(Vdut& dut) {
-        dut.away_ready = dut.back_valid = 0;
-        offered_ = held_ = 0;
+        dut.away_ready = dut.back_valid = offered_ = held_ = 0;
         for (Memory& m : memories_) m.away.done = m.back.done = m.needed = 0, m.away.next = m.back.next = 0, m.ahead = false;
     }
 
@@ -97,8 +93,7 @@ class Memories {
             const std::uint32_t* token = &m.tokens[m.source[m.back.done] * m.back.words];
             for (std::size_t w = 0; w < m.back.words; w++) port[w] = offered_ & bit ? token[w] : ~token[w];
         }
-        dut.away_ready = ready;
-        dut.back_valid = offered_;
+        dut.away_ready = ready, dut.back_valid = offered_;
     }
 
     // Whether a token was transferred.
@@ -121,10 +116,9 @@ class Memories {
             }
             if (given & bit) {
                 m.back.next = cycle + m.back.gap;
-                if (++m.back.done == m.back.tokens) {
-                    m.away.done = m.in_order ? m.away.done : 0;
-                    m.back.done = m.needed = 0, m.ahead = false;
-                }
+                const bool ends = ++m.back.done == m.back.tokens;
+                if (ends && !m.in_order) m.away.done = 0;
+                if (ends) m.back.done = m.needed = 0, m.ahead = false;
             }
             if (m.in_order && !m.ahead && m.away.done == m.away.tokens) m.away.done = 0, m.ahead = true;
         }
@@ -141,8 +135,7 @@ class Memories {
         std::vector<std::uint32_t> tokens, held;
         std::vector<std::int64_t> written;  // cycles
         std::size_t needed = 0;             // tokens, for the next read
-        bool in_order = false;              // each read makes room for its token
-        bool ahead = false;                 // what is written is of the frame after the one that is read
+        bool in_order = false, ahead = false;  // each read makes room; what is written is of the frame after what is read
 
         // Whether what the next read needs was written until a cycle.
         bool may_give(std::int64_t until) {

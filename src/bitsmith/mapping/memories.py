@@ -97,6 +97,23 @@ def can_hold(memory: Memory, number: int, part: Part) -> bool:
     return number * large.count(memory.words - rest, memory.bits, column, memory.beside) <= part.die.large
 
 
+def blocks_needed(wiring: Wiring, fifos: Sequence[Fifo], part: Part) -> Mapping[Place, int]:
+    """The block memories of each FIFO, and of the memories within each process, that are no larger ones."""
+    block, larger, needed = part.family.memory, larger_memories(wiring, fifos, part), dict[Place, int]()
+    depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in fifos}
+    for place, depth in depths.items():
+        bits = _held_bits(wiring, *place) if place[1] >= 0 else 0
+        if place not in larger and takes_block(depth, bits, block):
+            needed[place] = block.count(depth, bits)
+    for number, process in enumerate(wiring.network.processes):
+        own = process.kind.memories(process.takes, process.results, depths.get((number, -1), 0))
+        empty = [memory for memory in own if not memory.filled and (number, -1) not in larger]
+        taken = [memory for memory in empty if takes_block(memory.words, memory.bits, block)]
+        needed[number, -1] = sum(table_blocks(memory, block) for memory in own if memory.filled)
+        needed[number, -1] += sum(memory.beside * block.count(memory.words, memory.bits) for memory in taken)
+    return needed
+
+
 def larger_memories(wiring: Wiring, fifos: Iterable[Fifo], part: Part | None) -> Mapping[Place, int]:
     """The bits of a column of each memory that is to be a larger one."""
     large = None if part is None else part.family.large

@@ -20,12 +20,15 @@ import numpy.typing as npt
 
 from bitsmith.dataflow.engine_layer import EngineLayer
 from bitsmith.dataflow.kinds import Engine, FoldedProduct
-from bitsmith.dataflow.processes import Process
+from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.storage import always_shifts
 from bitsmith.dataflow.timing import REDUCE_LATENCY, product_latency
 from bitsmith.dataflow.tokens import union_type
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir.types import TensorType, width_of
+
+_PIPELINE = 5
+"""Cycles that token functions which are not made are taken to have; longer ones take deeper FIFOs beside them."""
 
 Range: TypeAlias = tuple[int, int]
 
@@ -194,6 +197,16 @@ def own_latency(process: Process, block: MultiplierBlock | None) -> int | None:
         chain = multipliers(kind, process.takes[0].token, process.results[0].token, block).chain
         return product_latency(kind.tile[0], chain)
     return REDUCE_LATENCY if kind.logic.accumulates and kind.logic.program is None else None
+
+
+def latencies_of(network: Network, block: MultiplierBlock | None) -> dict[int, int]:
+    """The cycles of the pipelines of a network by process, where no circuits of token functions are made."""
+    cycles = dict[int, int]()
+    for number, process in enumerate(network.processes):
+        latency = _PIPELINE if process.kind.logic.program else own_latency(process, block)
+        if latency is not None:
+            cycles[number] = latency
+    return cycles
 
 
 def _weights(kind: FoldedProduct) -> Range:

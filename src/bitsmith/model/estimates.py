@@ -5,12 +5,14 @@ In: a program, its layout and a target. Out: the size, whether that fits the par
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bitsmith.building.design import circuit
 from bitsmith.building.job import Target
 from bitsmith.building.notes import notes_on_reuse
+from bitsmith.dataflow.outside import Outside, fifos_outside
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.needs import fits, packed_luts
 from bitsmith.estimate.size import guess_layout
@@ -19,6 +21,7 @@ from bitsmith.ir.program import Program
 from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine.engines import lacking_cycles, regions_of
+from bitsmith.mapping.fifos import with_room
 from bitsmith.mapping.partition import partition
 from bitsmith.model.points import size_of
 from bitsmith.passes.program import drop_dead
@@ -88,12 +91,20 @@ class Estimate(Shown):
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """Notes on reuse factors without use, on what engines wait for, and on layers side by side for lack of cycles."""
-        if not self.directives.engine:
-            return tuple(notes_on_reuse(self.program, self.directives, self.interval))
         program = drop_dead(self.program, keep_probes=False)
+        if not self.directives.engine:
+            return (*notes_on_reuse(self.program, self.directives, self.interval), *self._fifos(program))
         lacking = lacking_cycles(regions_of(builder_of(program, self.directives)), self.directives)
         beside = [] if lacking is None else [f"Layers are counted side by side, which a build refuses: {lacking}"]
         return (*map(str, self.fetched), *beside)
+
+    def _fifos(self, program: Program) -> Iterator[str]:
+        """A note on FIFOs of ``program`` in the memory of the target."""
+        directives = replace(self.directives, block=self.target.known_part.family.area.block)
+        if directives.weights_rate is not None and not directives.unrolled(program):
+            network = with_room(program, directives)
+            kinds = ((process.kind, process.takes) for process in network.processes)
+            yield from fifos_outside((kind, takes[0].tokens) for kind, takes in kinds if isinstance(kind, Outside))
 
     @property
     def fits(self) -> bool:

@@ -320,8 +320,8 @@ OPTIONS: Sequence[Option] = (
         Key("WeightMemory", "weight_memory", read_weight_memory, (), None),
         None,
         Flag(str, (), "TEXT", None, "Weights of engines are in a memory: '64 bits, 1200 MHz, 200 ns, 75 %'."),
-        "a memory outside that holds the weights of layers in turn, such as ``'64 bits, 1200 MHz, 200 ns, 75 %'``: its width, "
-        "clock, latency and efficiency (``docs/large-networks.md``); for ``rtl``.",
+        "a memory outside for weights of layers in turn, or FIFOs without room, such as ``'64 bits, 1200 MHz, 200 ns, 75 %'``: "
+        "its width, clock, latency and efficiency (``docs/large-networks.md``); for ``rtl``.",
     ),
     Option(
         "batch",

@@ -8,6 +8,7 @@ from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.kinds import Outside
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, Port, StepId
+from bitsmith.mapping.directives import WeightsBus
 from bitsmith.mapping.engine.beside import raw_stream
 from bitsmith.mapping.engine.fetched import word_cycles
 from bitsmith.mapping.engine.units import Unit
@@ -15,6 +16,11 @@ from bitsmith.mapping.engine.visits import numbers_of, visits_of
 
 _LATENCY, _LATENCY_ON_A_BUS = 64, 128
 """Cycles that a number is under way at least: to a memory of the user's, and through the writer and the reader of a board."""
+
+
+def way_cycles(bus: WeightsBus | None) -> int:
+    """Cycles from a number's way out to its way back, at least."""
+    return _LATENCY if bus is None else _LATENCY_ON_A_BUS
 
 
 def through_memory(
@@ -45,7 +51,7 @@ def through_memory(
     leaves = builder.add(Port(0), (turns, operand), raw)
     gap = word_cycles(raw.bits, rate / 2, builder.directives.weights_bus)
     back = Stream((sum(numbers for _, numbers in spans),), raw.token)
-    latency = _LATENCY if builder.directives.weights_bus is None else _LATENCY_ON_A_BUS
+    latency = way_cycles(builder.directives.weights_bus)
     outside = builder.add(Outside(f"{engine.layers[0].name}_maps", tuple(spans), gap, latency), (leaves,), back)
     builder.steps[turns] = replace(builder.steps[turns], args=(operand, outside, *words))
     return builder.add(Port(1), (turns, outside), stream)

@@ -1,0 +1,134 @@
+"""FIFOs that have no room on chip lie in the memory outside: values, cycles, and which ones these are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitsmith.building.job import Target
+from bitsmith.dataflow.kinds import Outside
+from bitsmith.dataflow.processes import Network
+from bitsmith.dataflow.schedule import fifos, schedule
+from bitsmith.dataflow.wires import Wiring
+from bitsmith.devices.family import Part
+from bitsmith.devices.parts import resolve_part
+from bitsmith.estimate.size import guess_layout
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.program import Program
+from bitsmith.mapping.directives import Directives, WeightsBus
+from bitsmith.mapping.fifos import with_fifos_outside
+from bitsmith.mapping.memories import blocks_needed
+from bitsmith.mapping.multipliers import latencies_of
+from bitsmith.mapping.partition import partition
+from bitsmith.model.estimates import Estimate
+from bitsmith.passes.program import drop_dead
+from tests.mapping.test_engines import FORMAT, convolved
+from tests.mapping.test_partition import assert_executed
+
+PART = resolve_part("xc7z020clg400-1")
+
+
+def skips(seed: int) -> Program:
+    """A sum of an image and convolutions of it, twice: its FIFOs hold as many rows as these wait for."""
+    rng, builder = np.random.default_rng(seed), ProgramBuilder()
+    x = builder.input("x", (int(rng.integers(6, 9)), 12, 8), FORMAT)
+    for number in range(2):
+        y = x
+        for depth in range(3):
+            with builder.layer(f"conv_{number}_{depth}"):
+                y = builder.max(convolved(builder, y, 8, seed + 7 * number + depth), builder.const(0))
+        with builder.layer(f"sum_{number}"):
+            x = builder.cast(builder.add(x, y), FORMAT)
+    return drop_dead(builder.program([("y", x)]), keep_probes=False)
+
+
+def limited(blocks: int) -> Part:
+    """A part of so many memory blocks."""
+    return replace(PART, die=replace(PART.die, brams=blocks))
+
+
+def demands(seed: int, blocks: int, rate: float | None = 1e6, bus: WeightsBus | None = None) -> Directives:
+    """Directives for `skips` on a part of so many blocks, whose memory gives ``rate`` bits in a cycle."""
+    rng = np.random.default_rng(seed)
+    reuse = {f"conv_{number}_{depth}": int(rng.choice([4, 9, 18])) for number in range(2) for depth in range(3)}
+    return Directives(
+        reuse, False, block=PART.family.area.block, part=limited(blocks), weights_rate=rate, weights_bus=bus
+    )
+
+
+def blocks_of(network: Network) -> int:
+    """The block memories of a network."""
+    planned, _ = fifos(network, latencies_of(network, PART.family.area.block))
+    return sum(blocks_needed(Wiring(network), planned, PART).values())
+
+
+def outside(network: Network) -> list[Outside]:
+    return [process.kind for process in network.processes if isinstance(process.kind, Outside)]
+
+
+def short_of(seed: int, blocks: int) -> Directives:
+    """Directives for a part that lacks so many blocks for `skips`."""
+    network = partition(skips(seed), demands(seed, 1000))
+    return demands(seed, blocks_of(network) - blocks)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.ci), 1])
+def test_the_largest_leave_until_the_rest_has_room(seed: int) -> None:
+    """None leave where all have room, one where one block lacks, all large ones where so much does; results stay."""
+    program, counts = skips(seed), list[int]()
+    for lacking in (0, 1, 3):
+        directives = short_of(seed, lacking)
+        network = with_fifos_outside(partition(program, directives), directives)
+        counts.append(len(outside(network)))
+        assert blocks_of(network) <= blocks_of(partition(program, directives)) - lacking
+    assert counts == [0, 1, 2]
+    assert_executed(program, network, seed)
+
+
+def test_none_leave_where_that_is_not_enough_or_no_memory_is_known() -> None:
+    program, short, none = skips(0), short_of(0, 1), short_of(0, 20)
+    for directives in (
+        none,
+        replace(short, weights_rate=None),
+        replace(short, weights_rate=1.0),
+        replace(short, part=None),
+    ):
+        network = partition(program, directives)
+        assert with_fifos_outside(network, directives) is network
+
+
+def test_they_share_what_the_memory_gives_by_the_bits_that_they_move() -> None:
+    """Two of 120 or more tokens of 64 bits in 2,592 cycles: of 32 bits in a cycle each has 16, both ways."""
+    directives = replace(short_of(0, 3), weights_rate=32.0)
+    network = with_fifos_outside(partition(skips(0), directives), directives)
+    assert [(kind.gap, kind.latency) for kind in outside(network)] == [(8, 64), (8, 64)]
+    on_bus = replace(directives, weights_bus=WeightsBus(4, 0.5))
+    network = with_fifos_outside(partition(skips(0), on_bus), on_bus)
+    assert [(kind.gap, kind.latency) for kind in outside(network)] == [(8, 128), (8, 128)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.ci)])
+def test_frames_follow_as_fast_as_without(seed: int) -> None:
+    """The memory takes no longer than the slowest layer; what waits before and behind it is less than a block."""
+    directives, program = short_of(seed, 3), skips(seed)
+    plain = partition(program, directives)
+    network = with_fifos_outside(plain, directives)
+    latencies = latencies_of(network, directives.block)
+    assert schedule(network, latencies).interval == schedule(plain, latencies_of(plain, directives.block)).interval
+    assert (
+        guess_layout(program, directives, PART.family, None).bram
+        < guess_layout(program, replace(directives, weights_rate=None), PART.family, None).bram
+    )
+
+
+def test_an_estimate_says_how_many_tokens_they_move() -> None:
+    program, directives, target = skips(0), short_of(0, 1), Target(Path(), "net", PART.name, 10.0)
+    text = "1 FIFO without room on chip lies in the memory outside: 96 tokens are written with each frame, and read."
+    assert text in Estimate(program, directives, target, rough=True).notes
+    free = replace(directives, part=PART)
+    assert text not in Estimate(program, free, target, rough=True).notes
