@@ -152,7 +152,7 @@ def _tree(tree: Fields, target: int, share: float, outputs: int, missing: float)
 
 def _to_the_left(tree: Fields, rows: int) -> npt.NDArray[np.bool_]:
     """The decisions that send missing values to the left."""
-    left = tree.constant("default_left").ravel() != 0
+    left: npt.NDArray[np.bool_] = tree.constant("default_left").ravel() != 0
     if len(left) != rows:
         raise tree.error("a tree whose columns have unlike lengths")
     return left
