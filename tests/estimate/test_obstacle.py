@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from bitsmith.devices.parts import resolve_part
+from bitsmith.estimate.fit import slowest
 from bitsmith.estimate.needs import fits, limited
-from bitsmith.estimate.obstacle import obstacle, way_out
+from bitsmith.estimate.obstacle import _stored, obstacle, way_out
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, objects
 from bitsmith.mapping.directives import Directives
+from tests.mapping.test_fifos import PART, skips
 
 
 def _dense(*sizes: int) -> Program:
@@ -72,3 +75,19 @@ def test_look_up_tables_that_leave_no_room_for_wires_are_an_obstacle() -> None:
     found = obstacle(_dense(4, 3), part, Directives({}, parallel=True))
     assert found.need.resource == "LUTs" and found.layers["layer0"] > 0
     assert "external" not in str(way_out(found, part, tried_bits=False))
+
+
+def test_fifos_outside_are_a_remedy_where_these_are_in_the_way() -> None:
+    """Those of two skip connections, of which one has to leave."""
+    program, asked = skips(0), Directives({}, parallel=False)
+    side_by_side = slowest(program, PART, asked)
+    short, none_left = (limited(PART, {"bram": blocks}) for blocks in (side_by_side.size.bram - 1, 1))
+    stored = _stored(program, short, replace(asked, part=short))
+    assert stored is not None and fits(stored.size, short)
+    assert _stored(program, none_left, replace(asked, part=none_left)) is None
+    assert _stored(program, short, replace(asked, part=short, weights_rate=8.0)) is None
+    found = replace(obstacle(program, short, asked), stored=stored)
+    assert (
+        f"200 ns, 75 %' as your memory is, for FIFOs outside: at least about {stored.size.lut:,} LUTs of 53,200"
+        in str(way_out(found, short, tried_bits=False))
+    )

@@ -37,12 +37,14 @@ class Obstacle:
         external: the fewest layers without whose weights the resource is enough; empty if these are many, or not enough.
         fetched: the smallest circuit of layers in turn whose weights lie in a memory outside, if these are in the way; it may
             still be too large.
+        stored: the smallest circuit side by side whose FIFOs lie in such a memory, if it fits and these are in the way.
     """
 
     smallest: Fit
     need: Need
     external: tuple[str, ...]
     fetched: Fit | None
+    stored: Fit | None
 
     @property
     def layers(self) -> dict[str, int]:
@@ -67,6 +69,10 @@ def way_out(obstacle: Obstacle, part: Part, *, tried_bits: bool) -> Remedy:
         asked = given(io_type="io_stream", strategy="shared", weight_memory=_MEMORY_OUTSIDE)
         needs_of = ", ".join(str(need) for need in needs(outside, part) if need.needed)
         ways.append(remedy(asked, f" as your memory is, for weights outside: at least about {needs_of}"))
+    if obstacle.stored is not None:
+        asked = given(io_type="io_stream", weight_memory=_MEMORY_OUTSIDE)
+        taken = ", ".join(str(need) for need in needs(obstacle.stored.size, part) if need.needed)
+        ways.append(remedy(asked, f" as your memory is, for FIFOs outside: at least about {taken}"))
     if obstacle.external:
         layers = f"layer{'s' if len(obstacle.external) > 1 else ''} {', '.join(map(repr, obstacle.external))}"
         ways.append(remedy(f"Weights: external for {layers}, whose weights then come in with every frame"))
@@ -82,18 +88,18 @@ def obstacle(program: Program, part: Part, directives: Directives) -> Obstacle:
     least = smallest(program, part, directives)
     need = _scarcest(least.size, part)
     if need.resource != _MEMORY:
-        return Obstacle(least, need, (), None)
+        return Obstacle(least, need, (), None, None)
     taken, room = need.by_layer(least.size), need.comfortably * need.available
     weighted = {node.layer for node in program.nodes if weights_of(program, node) is not None} & taken.keys()
     layers = sorted(weighted, key=lambda layer: -taken[layer])
     left = list(accumulate((taken[layer] for layer in layers), operator.sub, initial=float(need.needed)))
     if left[-1] > room:  # whatever becomes of weights; a plan with these in a memory outside may take a minute
-        return Obstacle(least, need, (), None)
+        return Obstacle(least, need, (), None, _stored(program, part, directives))
     fewest = next(number for number, blocks in enumerate(left) if blocks <= room)
     external = tuple(layers[:fewest]) if fewest <= _NAMED else ()
     fetched = _fetched(program, part, directives)
     smaller = fetched is not None and crowding(fetched.size, part) < crowding(least.size, part)
-    return Obstacle(least, need, external, fetched if smaller else None)
+    return Obstacle(least, need, external, fetched if smaller else None, None)
 
 
 def _fetched(program: Program, part: Part, directives: Directives) -> Fit | None:
@@ -102,6 +108,15 @@ def _fetched(program: Program, part: Part, directives: Directives) -> Fit | None
         return None
     tokens = replace(directives, reuse={}, parallel=False, weights_rate=_RATE)
     return slowest_in_turn(program, part, tokens, partial(fits, part=part))
+
+
+def _stored(program: Program, part: Part, directives: Directives) -> Fit | None:
+    """The smallest circuit side by side with FIFOs outside, if it fits; None if they lie there as it is."""
+    if directives.weights_rate is not None:
+        return None
+    tokens = replace(directives, reuse={}, parallel=False, weights_rate=_RATE)
+    least = slowest(program, part, tokens, partial(fits, part=part))
+    return least if fits(least.size, part) else None
 
 
 def slowest_ways(program: Program, part: Part, directives: Directives) -> list[Fit]:
