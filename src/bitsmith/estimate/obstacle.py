@@ -10,7 +10,7 @@ from functools import partial
 from itertools import accumulate
 
 from bitsmith.devices.family import Part
-from bitsmith.errors.remedies import Remedy, given, remedy
+from bitsmith.errors.remedies import Call, Remedy, given, remedy
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import Fit, slowest, slowest_in_turn
 from bitsmith.estimate.needs import Need, fits, needs
@@ -67,12 +67,10 @@ def way_out(obstacle: Obstacle, part: Part, *, tried_bits: bool) -> Remedy:
         )
     elif outside is not None:
         asked = given(io_type="io_stream", strategy="shared", weight_memory=_MEMORY_OUTSIDE)
-        needs_of = ", ".join(str(need) for need in needs(outside, part) if need.needed)
-        ways.append(remedy(asked, f" as your memory is, for weights outside: at least about {needs_of}"))
+        ways.append(_outside(asked, "weights", outside, part))
     if obstacle.stored is not None:
         asked = given(io_type="io_stream", weight_memory=_MEMORY_OUTSIDE)
-        taken = ", ".join(str(need) for need in needs(obstacle.stored.size, part) if need.needed)
-        ways.append(remedy(asked, f" as your memory is, for FIFOs outside: at least about {taken}"))
+        ways.append(_outside(asked, "FIFOs", obstacle.stored.size, part))
     if obstacle.external:
         layers = f"layer{'s' if len(obstacle.external) > 1 else ''} {', '.join(map(repr, obstacle.external))}"
         ways.append(remedy(f"Weights: external for {layers}, whose weights then come in with every frame"))
@@ -81,6 +79,12 @@ def way_out(obstacle: Obstacle, part: Part, *, tried_bits: bool) -> Remedy:
     if len(ways) > 1 and large is not None and part.die.large:
         parts.append(f"; {large.name} is empty at first, so that it holds no weights")
     return remedy(*parts)
+
+
+def _outside(asked: Call, what: str, size: Size, part: Part) -> Remedy:
+    """The arguments that put ``what`` into a memory outside, with what the circuit then takes of ``part``."""
+    taken = ", ".join(str(need) for need in needs(size, part) if need.needed)
+    return remedy(asked, f" as your memory is, for {what} outside: at least about {taken}")
 
 
 def obstacle(program: Program, part: Part, directives: Directives) -> Obstacle:

@@ -197,9 +197,7 @@ def _sampled(call: LayerCall, x: Value, sizes: Shape, way: Interpolation) -> Val
     layer, antialias = Resize(sizes, way), call.config.flag("antialias", False)
     if way is Interpolation.NEAREST:
         return call.build.emit(layer, x)
-    if way is Interpolation.LINEAR and not antialias:
-        return call.build.emit(layer, real(x))
-    if call.on_torch and not antialias:
+    if not antialias and (way is Interpolation.LINEAR or call.on_torch):
         return call.build.emit(layer, real(x))
     if not antialias:
         call.notes.append(f"{call.config.where}: bicubic as in TensorFlow and JAX; Keras on PyTorch has other weights.")
