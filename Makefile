@@ -27,7 +27,7 @@ test-slow: $(VENV)/.slow
 # The fixed share of the slow and tools tests that CI runs, and the Keras reader with another backend of Keras than the fast tests take.
 test-ci: $(VENV)/.slow
 	KERAS_BACKEND=jax $(BIN)/pytest -n $(JOBS) --timeout 600 tests/frontends -k keras
-	$(BIN)/pytest -n $(JOBS) --timeout 1800 -m 'ci and (slow or tools)'
+	$(BIN)/pytest -n $(JOBS) --timeout 1800 -m 'ci and not spare and (slow or tools)'
 
 # Small mistakes put into copies of src, each of which named tests must notice; half an hour.
 mutants: $(VENV)/.dev

@@ -120,7 +120,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     until = time.monotonic() + 60 * asked.minutes
     commits = subprocess.check_output(["git", "log", "--format=%h"], cwd=RECORD.parent, text=True).split()
     files: dict[str, list[str]] = {}
-    for name in _pytest(["tests"], "-o", "addopts=", "-q", "-m", "(slow or tools) and not ci", "--collect-only")[0]:
+    for name in _pytest(
+        ["tests"], "-o", "addopts=", "-q", "-m", "(slow or tools) and (spare or not ci)", "--collect-only"
+    )[0]:
         if "::" in name:
             files.setdefault(name.partition("::")[0], []).append(name)
     known, lock = read(RECORD), Lock()

@@ -191,7 +191,6 @@ def test_a_stream_circuit_from_the_shell(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_explain_writes_what_fits(tmp_path: Path) -> None:
     path = tmp_path / "fits.yml"
     arguments = (DIGITS, "--part", "LFE5U-25F", "--no-check")

@@ -37,7 +37,6 @@ Kind: TypeAlias = (
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_the_type_checker_names_the_files(tmp_path: Path) -> None:
     package = tmp_path / "bitsmith"
     shutil.copytree(Path(bitsmith.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))

@@ -24,7 +24,7 @@ from tests.dataflow.execute import Left, execute
 from tests.dataflow.reading import parse
 from tests.dataflow.test_schedule import ROUND, Clock, small
 from tests.mapping.test_partition import assert_equal_values, demanded
-from tests.properties import judged
+from tests.properties import few
 from tests.properties.outside import through_memories
 from tests.properties.programs import random_program, random_stimuli, sample
 from tests.properties.recurrent import demands as recurrent_demands
@@ -79,7 +79,7 @@ def test_values_are_those_of_the_program(seed: int, whole: bool) -> None:
             assert_equal_values(np.asarray(want[k]), frac, have, stream.token.frac)
 
 
-@pytest.mark.parametrize("seeds", [range(10), judged(range(10, 80))])
+@few("seeds", [range(10), range(10, 80)], fast=1)
 def test_cycles_are_those_of_a_clock(seeds: range) -> None:
     for seed in seeds:
         network = through_memories(small(seed)[0], seed)

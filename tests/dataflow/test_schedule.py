@@ -25,7 +25,7 @@ from bitsmith.passes.program import drop_dead
 from tests.dataflow.dense_schedule import dense_schedule
 from tests.dataflow.reading import parse
 from tests.mapping.test_partition import demanded
-from tests.properties import judged, shares
+from tests.properties import few, judged, shares
 from tests.properties.convolutional import demands, random_network, turns
 from tests.properties.programs import random_program
 from tests.properties.recurrent import demands as recurrent_demands
@@ -173,7 +173,7 @@ def test_schedules_are_those_of_arrays_of_all_actions(seeds: range) -> None:
         assert (found, found.frames) == (wanted, wanted.frames)
 
 
-@pytest.mark.parametrize("seeds", [[128, 155], judged(range(100)), judged(range(300, 400))])
+@few("seeds", [[128, 155], range(100), range(300, 400)], fast=1)
 def test_fifos_of_any_size_are_tried_after_what_waits_in_them(
     monkeypatch: pytest.MonkeyPatch, seeds: Sequence[int]
 ) -> None:

@@ -109,6 +109,7 @@ def screenshots(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.spare
 def test_every_page_is_reached_and_none_complains(site: Path, address: str, browser: Browser) -> None:
     page = browser.new_page(viewport={"width": WIDE, "height": 900})
     complaints: list[str] = []
@@ -221,6 +222,7 @@ def test_the_report_is_read_by_keyboard(address: str, browser: Browser) -> None:
         assert page.evaluate(_OPEN) != before
 
 
+@pytest.mark.spare
 def test_a_circuit_is_chosen_by_keyboard_and_copied(address: str, browser: Browser) -> None:
     page = _opened(browser, address + _EXPLORATION, "light", WIDE)
     shown = page.locator(".detail").filter(visible=True)

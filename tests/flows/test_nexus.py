@@ -50,7 +50,6 @@ def test_more_ports_than_the_package_has_pins(tmp_path: Path, part: str) -> None
 
 
 @pytest.mark.tools
-@pytest.mark.ci
 def test_a_bitstream(tmp_path: Path) -> None:
     (tmp_path / "net_uart.sv").write_text(BLINK)
     synthesize(tmp_path, "net_uart", [tmp_path / "net_uart.sv"], NEXUS, name="shell", pads=True)

@@ -261,14 +261,12 @@ def test_large_numbers_follow_integer_arithmetic(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_all_casts_between_small_formats_follow_the_oracle(tmp_path: Path) -> None:
     pairs = small_casts()
     check_casts(pairs, run(tmp_path, cast_program(pairs, "ac"), "ac", OURS, STRICT))
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_nothing_is_undefined_behaviour(tmp_path: Path) -> None:
     pairs = small_casts()[::11]
     check_casts(pairs, run(tmp_path, cast_program(pairs, "ap"), "ap", OURS, (*STRICT, *SANITIZED)))
@@ -280,7 +278,6 @@ def test_nothing_is_undefined_behaviour(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 @pytest.mark.parametrize(("family", "folder"), VENDOR_FOLDERS)
 def test_the_vendors_headers_follow_the_same_definitions(tmp_path: Path, family: str, folder: str) -> None:
     """In all but what ``bitsmith_fixed.h`` lists; without their assertions, one of which trips over one-bit numbers."""

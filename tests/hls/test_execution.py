@@ -165,6 +165,7 @@ def test_random_programs_at_length(tmp_path: Path, dialect: Dialect, share: int)
 
 
 @pytest.mark.slow
+@pytest.mark.spare
 @pytest.mark.parametrize("share", range(3))
 @EACH_FAMILY
 def test_open_headers_at_length(tmp_path: Path, dialect: Dialect, share: int) -> None:

@@ -62,7 +62,6 @@ def test_random_networks(tmp_path: Path, dialect: Dialect, share: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_fifos_are_deep_enough(tmp_path: Path) -> None:
     programs, directives = cases(range(20, 24), range(20, 24))
     assert_equal_to_emulator(programs, bounded(DIALECTS["vitis"]), tmp_path, demands=directives, samples=3)

@@ -242,7 +242,6 @@ def test_parts_of_states_are_those_that_a_step_moves(order: list[int]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_fifos_are_deep_enough(tmp_path: Path) -> None:
     programs, directives = cases(3, 17, 21, 27)
     assert_equal_to_emulator(programs, bounded(DIALECTS["vitis"]), tmp_path, demands=directives, samples=3)
