@@ -8,12 +8,15 @@ from typing import Any
 
 import lightgbm
 import numpy as np
+import onnx
 import pytest
 import xgboost
+from onnx import TensorProto, helper, numpy_helper
 from sklearn import ensemble, tree
 
 import bitsmith
 from bitsmith.errors import FidelityWarning, InputDataError, UnsupportedError
+from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.read import read_model
 from bitsmith.frontends.trees.catboost import read_catboost
 from bitsmith.layers.layer import Floats
@@ -50,6 +53,89 @@ def test_branches_that_are_left_out_are_said_if_training_saw_missing_values(name
     with pytest.warns(FidelityWarning, match="was trained with missing values"):
         network = read_model(MODELS[name]().fit(*data(np.nan)))
     assert "missing" in network.notes[-1]
+
+
+def _imported(library: Any, name: str, number: float) -> Any:
+    """A model of another library as one of treelite."""
+    makers: dict[str, Callable[[], Any]] = {
+        **MODELS,
+        "extra trees": lambda: ensemble.ExtraTreesRegressor(4, max_depth=4),
+    }
+    model = makers[name]().fit(*data(number))
+    if name == "LightGBM":
+        return library.frontend.from_lightgbm(model.booster_)
+    if name.startswith("XGBoost"):
+        return library.frontend.from_xgboost(model.get_booster())
+    return library.sklearn.import_model(model)
+
+
+@pytest.mark.parametrize("name", ["XGBoost", "XGBoost, exact", "LightGBM", "histogram", "extra trees"])
+def test_models_of_treelite_say_whether_training_saw_missing_values(name: str) -> None:
+    """Of LightGBM and histograms treelite 4.8 writes no JSON where a threshold is infinite."""
+    library = pytest.importorskip("treelite")
+    read_model(_imported(library, name, -3.5))
+    if name not in ("LightGBM", "histogram"):
+        with pytest.warns(FidelityWarning, match="was trained with missing values"):
+            read_model(_imported(library, name, np.nan))
+
+
+LEQ, LT, GTE = ("BRANCH_LEQ", 0), ("BRANCH_LT", 1), ("BRANCH_GTE", 2)
+SIDES: dict[str, tuple[list[tuple[str, int]], list[int], float, bool]] = {
+    "both sides of <": ([LT, LT], [0, 1], 1.0, True),
+    "the left of < and the right of >=": ([LT, GTE], [0, 1], 1.0, False),
+    "both sides of <=": ([LEQ, LEQ], [0, 1], 1.0, False),
+    "beyond all numbers": ([LEQ, LEQ], [0, 0], np.inf, True),
+    "nothing": ([LT, LT], [], 1.0, False),
+}
+"""Decisions, whether missing values take their first branch, the last threshold, and whether that says anything."""
+
+
+@pytest.mark.parametrize("case", SIDES)
+@pytest.mark.parametrize("version", [3, 5])
+def test_decisions_of_onnx_say_whether_training_saw_missing_values(version: int, case: str) -> None:
+    modes, tracks, last, says = SIDES[case]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        network = read_onnx(_decisions(version, modes, tracks, last))
+    assert ["missing values" in str(each.message) for each in told] == [True] * says
+    assert len(network.notes) == says
+
+
+def _decisions(version: int, modes: list[tuple[str, int]], tracks: list[int], last: float) -> onnx.ModelProto:
+    """Trees of one decision each, in the words of versions of the operators."""
+    count, parts = len(modes), dict[str, Any](nodes_missing_value_tracks_true=tracks)
+    bounds = [*[0.5] * (count - 1), last]
+    if version == 3:
+        leaf = [k for _ in modes for k in (1, 2)]
+        owners = [tree for tree in range(count) for _ in range(3)]
+        parts = {
+            "nodes_missing_value_tracks_true": [flag for track in tracks for flag in (track, 0, 0)],
+            "nodes_modes": [word for mode, _ in modes for word in (mode, "LEAF", "LEAF")],
+            "nodes_values": [value for bound in bounds for value in (bound, 0.0, 0.0)],
+            "nodes_treeids": owners, "nodes_nodeids": [0, 1, 2] * count, "nodes_featureids": [0] * 3 * count,
+            "nodes_truenodeids": [1, 0, 0] * count, "nodes_falsenodeids": [2, 0, 0] * count,
+            "target_treeids": [tree for tree in range(count) for _ in range(2)], "target_nodeids": leaf,
+            "target_ids": [0] * 2 * count, "target_weights": [1.0, 2.0] * count, "n_targets": 1,
+        }  # fmt: skip
+    else:
+        tensors = {
+            "nodes_modes": np.array([number for _, number in modes], np.uint8),
+            "nodes_splits": np.array(bounds, np.float32), "leaf_weights": np.array([1.0, 2.0] * count, np.float32),
+        }  # fmt: skip
+        places = list(range(count))
+        parts |= {key: numpy_helper.from_array(values, key) for key, values in tensors.items()} | {
+            "nodes_featureids": [0] * count, "nodes_trueleafs": [1] * count, "nodes_falseleafs": [1] * count,
+            "nodes_truenodeids": [2 * k for k in places], "nodes_falsenodeids": [2 * k + 1 for k in places],
+            "leaf_targetids": [0] * 2 * count, "tree_roots": places, "n_targets": 1,
+        }  # fmt: skip
+    operator = "TreeEnsembleRegressor" if version == 3 else "TreeEnsemble"
+    parts = {key: value for key, value in parts.items() if value != []}
+    node = helper.make_node(operator, ["x"], ["y"], "trees", domain="ai.onnx.ml", **parts)
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 1]) for name in ("x", "y")]
+    graph = helper.make_graph([node], "graph", ends[:1], ends[1:])
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", version)], ir_version=10
+    )
 
 
 def test_calibration_with_missing_values_is_rejected() -> None:

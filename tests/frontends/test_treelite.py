@@ -54,7 +54,7 @@ def _grown(made: Any, rng: Rng, operators: tuple[str, ...], leaf: Callable[[], A
             nodes[key] = lambda: made.categorical_test(feature, default_left=default, **how, **ends)
         else:
             bound = float(rng.choice([rng.integers(-4, 9) / 2, 0.1, rng.normal()]))
-            nodes[key] = lambda: made.numerical_test(feature, bound, default_left=default, opname=operator, **ends)
+            nodes[key] = lambda: made.numerical_test(feature, bound, default_left=True, opname=operator, **ends)
         return key
 
     grow(depth)

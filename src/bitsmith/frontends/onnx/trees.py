@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +13,13 @@ from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.classical import label_of, label_of_greatest, labels, posted
 from bitsmith.frontends.ops.arithmetic import maximum, minimum
 from bitsmith.frontends.ops.logic import compare
-from bitsmith.frontends.ops.trees import Decision, Tree, below, ensemble, equal_to, of_singles, tree_of
+from bitsmith.frontends.ops.trees import Decision, Tree, below, ensemble, equal_to, of_singles, tree_of, warn_of_missing
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.trees import Places
+
+Flags: TypeAlias = npt.NDArray[np.bool_]
 
 _LEAF = "LEAF"
 _MODES = {
@@ -51,7 +54,7 @@ def _numbers(call: Call, key: str) -> Floats:
 
 def _trees(call: Call, of: str, outputs: int) -> list[Tree]:
     """The trees, with leaves that add weights to so many outputs, which the attributes ``of`` something say."""
-    call.attributes.ignore("nodes_hitrates", "nodes_hitrates_as_tensor", "nodes_missing_value_tracks_true")
+    call.attributes.ignore("nodes_hitrates", "nodes_hitrates_as_tensor")
     modes = np.array(call.attributes.texts("nodes_modes"))
     columns = [
         _column(call, f"nodes_{key}") for key in ("treeids", "nodeids", "featureids", "truenodeids", "falsenodeids")
@@ -73,6 +76,7 @@ def _trees(call: Call, of: str, outputs: int) -> list[Tree]:
     # Who has numbers of double precision has rounded them for ONNX.
     bounds = bounds if call.attributes.tensor("nodes_values_as_tensor") is not None else of_singles(bounds)
     then, otherwise = np.where(exchanged, no, yes), np.where(exchanged, yes, no)
+    _say_of_missing(call, bounds, exchanged, strict, among=~np.isin(modes, (_LEAF, "BRANCH_EQ", "BRANCH_NEQ")))
     trees = []
     for tree in np.unique(owners):
         own = _root_first(np.flatnonzero(owners == tree), ids, (yes, no), modes == _LEAF)
@@ -83,7 +87,20 @@ def _trees(call: Call, of: str, outputs: int) -> list[Tree]:
     return trees
 
 
-def _root_first(own: Places, ids: Places, following: tuple[Places, Places], leaf: npt.NDArray[np.bool_]) -> Places:
+def _say_of_missing(call: Call, bounds: Floats, exchanged: Flags, strict: Flags, among: Flags) -> None:
+    """Warn if missing values go where they go only if training saw some.
+
+    Decisions by ``<``, as XGBoost makes them, send all to one side if it saw none. Where others send them may depend on numbers of
+    samples, which files lack. An infinite threshold parts numbers from missing values.
+    """
+    tracks = _column(call, "nodes_missing_value_tracks_true")
+    if tracks.size == bounds.size:
+        sides = (tracks != 0) != exchanged
+        if np.unique(sides[among & strict]).size > 1 or np.any(np.isinf(bounds[among])):
+            call.say(warn_of_missing(call.name))
+
+
+def _root_first(own: Places, ids: Places, following: tuple[Places, Places], leaf: Flags) -> Places:
     """Rows of one tree, with the first that no other leads to in front."""
     led = {int(target) for part in following for target in part[own[~leaf[own]]]}
     root = next((row for row in own.tolist() if int(ids[row]) not in led), int(own[0]))
@@ -157,7 +174,7 @@ class _Nodes:
     bounds: Floats
     sets: Mapping[int, Floats]
     ends: npt.NDArray[np.int64]
-    at_leaf: npt.NDArray[np.bool_]
+    at_leaf: Flags
 
     def tree(self, rows: Places, weights: Floats) -> Tree:
         """The tree of the decisions ``rows``, root first, with a row for each leaf that these lead to."""
@@ -186,7 +203,7 @@ class _Nodes:
 
 
 def _nodes(call: Call, leaves: int) -> _Nodes:
-    call.attributes.ignore("nodes_hitrates", "nodes_missing_value_tracks_true")
+    call.attributes.ignore("nodes_hitrates")
     splits, kinds = (_tensor(call, f"nodes_{key}") for key in ("splits", "modes"))
     keys = ("featureids", "truenodeids", "falsenodeids", "trueleafs", "falseleafs")
     columns, where = [_column(call, f"nodes_{key}") for key in keys], call.attributes.where
@@ -199,6 +216,7 @@ def _nodes(call: Call, leaves: int) -> _Nodes:
     sets = {row: equal_to(splits[row]) for row, mode in enumerate(modes) if mode in ("BRANCH_EQ", "BRANCH_NEQ")}
     members = [row for row, mode in enumerate(modes) if mode == "BRANCH_MEMBER"]
     sets |= dict(zip(members, _members(call, len(members)), strict=True))
+    _say_of_missing(call, splits, exchanged, strict, among=kinds < _NUMBERED.index("BRANCH_EQ"))
     ends, at_leaf = np.stack(columns[1:3], 1), np.stack(columns[3:], 1) != 0
     if np.any(ends[at_leaf] < 0) or np.any(ends[at_leaf] >= leaves):
         raise ModelFileError("a branch to a leaf that there is not", where=where)

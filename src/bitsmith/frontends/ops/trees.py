@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.base.progress import warn
+from bitsmith.errors import FidelityWarning, ModelFileError, UnsupportedError
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.trees import Places, Trees
 
@@ -106,6 +107,16 @@ def sending(tree: Tree, number: float, to_yes: npt.NDArray[np.bool_], among: npt
         if (np.count_nonzero(bounds >= single) % 2 == 1) != to_yes[row]:
             sets[row] = np.setxor1d(bounds, equal_to([number]))
     return replace(tree, sets=sets)
+
+
+def warn_of_missing(name: str) -> str:
+    """Warn that the training of trees saw missing values, and return the text as a note."""
+    note = (
+        f"{name} was trained with missing values (NaN). A circuit has only numbers, so that branches for missing values "
+        "are left out. Put a number in their place before training, and give the circuit that number, too."
+    )
+    warn(note, FidelityWarning)
+    return note
 
 
 def truncated_to(categories: npt.ArrayLike) -> Floats:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.base.progress import warn
-from bitsmith.errors import FidelityWarning, UnsupportedError
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.ops.trees import warn_of_missing
 from bitsmith.layers.activation import Activation, ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.elementwise import Absolute, Sign
@@ -149,14 +149,7 @@ def outliers_of(trees: Trees, offset: float, name: str) -> Network:
 
 def of_missing(network: Network, *, is_trained: bool) -> Network:
     """``network``, with a note and a warning if the training of its trees saw missing values."""
-    if not is_trained:
-        return network
-    note = (
-        f"{network.name} was trained with missing values (NaN). A circuit has only numbers, so that branches for missing values "
-        "are left out. Put a number in their place before training, and give the circuit that number, too."
-    )
-    warn(note, FidelityWarning)
-    return replace(network, notes=(*network.notes, note))
+    return replace(network, notes=(*network.notes, warn_of_missing(network.name))) if is_trained else network
 
 
 @dataclass(frozen=True, slots=True)

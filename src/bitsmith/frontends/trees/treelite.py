@@ -7,7 +7,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.files.json import Fields, parse_json
 from bitsmith.frontends.ops.trees import Decision, Tree, below, ensemble, equal_to, tree_of, truncated_to
-from bitsmith.frontends.trees.network import MOST_OUTPUTS, Link, network_of
+from bitsmith.frontends.trees.network import MOST_OUTPUTS, Link, network_of, of_missing
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
 
@@ -52,7 +52,24 @@ def read_treelite(text: bytes, where: str) -> Network:
     if base.size != shares.size:
         raise model.error(f"{base.size} base scores", f"{shares.size}")
     layer = ensemble(trees, model.positive("num_feature"), as_weights(base * scale), where)
-    return network_of(layer, link, None, "treelite", shape if 1 not in shape else None)
+    network = network_of(layer, link, None, "treelite", shape if 1 not in shape else None)
+    return of_missing(network, is_trained=_saw_missing(model.objects("trees")))
+
+
+def _saw_missing(trees: Sequence[Fields]) -> bool:
+    """Return True if missing values go elsewhere than to one side, where 0 goes (LightGBM) or most samples (scikit-learn).
+
+    These are where they go if training saw none.
+    """
+    sides: list[tuple[bool, bool, bool]] = []
+    for nodes in (tree.objects("nodes") for tree in trees):
+        for node in (node for node in nodes if node.values.get("node_type") == "numerical_test_node"):
+            left, right = (nodes[node.integer(key)].integer("data_count", 0) for key in ("left_child", "right_child"))
+            sides.append((node.flag("default_left"), node.number("threshold") >= 0.0, left > right))
+    if not sides:
+        return False
+    missing, zero, most = np.array(sides).T
+    return not any(np.all(missing == side) for side in (True, False, zero, most))
 
 
 def _targets(model: Fields, shape: tuple[int, int]) -> tuple[list[tuple[slice, slice]], Floats]:
