@@ -132,6 +132,8 @@ def test_the_names_that_users_know(tmp_path: Path) -> None:
         ("dead_dense", "2.5e[+]08 times as fine as .* may wrap around(.|\\n)*representative data"),
         ("dead_conv", "2.5e[+]08 times as fine as .* may wrap around(.|\\n)*representative data"),
         ("fine", "1e[+]05 times as fine as .* may wrap around"),
+        ("fine_add", "a sum 1.25e[+]06 times as fine as its coarser operand(.|\\n)*less than 524288 times"),
+        ("fine_sub", "a sum 1.25e[+]06 times as fine as its coarser operand(.|\\n)*less than 524288 times"),
         ("vela", "custom operator ethos-u.*give the .tflite that it was compiled from"),
         ("shape", r"an input of shape .2,., whose first axis is not (.|\n)*what chooses a shape must be a constant"),
         ("codes", "SQRT.*: its kernel's arithmetic is not translated(.|\\n)*accepted: (?!SQRT)"),

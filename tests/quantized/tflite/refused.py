@@ -82,3 +82,8 @@ def far_finer():
     x, y = (draft.tensor((1, 4), "int16", step, 0, name=name) for step, name in ((1.0, "x"), (1e-5, "y")))
     draft.operator("QUANTIZE", [x], [y])
     yield "fine", draft.content([x], [y])
+    for name in ("ADD", "SUB"):
+        draft = Draft()
+        x, y = (draft.tensor((1, 4), "int8", step, 0, name=name) for step, name in ((0.0625, "x"), (5e-8, "y")))
+        draft.operator(name, [x, x], [y], f"{name.title()}Options", 2)
+        yield f"fine_{name.lower()}", draft.content([x], [y])

@@ -51,13 +51,19 @@ def _sum(layer: Layer, call: Call) -> Value:
             return _shifted_sum(layer, call, x, y, [power for power in powers if power is not None])
     left = 15 if x.is_wide else _SUMMED_BITS
     widest = np.float64(np.float32(2.0) * max(x.scale, y.scale))
+    factor = float(widest / np.float64(np.float32(1 << left) * result.quantized.scale))
+    if factor >= 1.0:  # kernels abort, or shift by negative numbers of bits
+        raise UnsupportedError(
+            f"a sum {factor * (1 << left - 1):.3g} times as fine as its coarser operand",
+            accepted=f"less than {1 << left - 1} times",
+            remedy="convert the model again, with representative data that this sum is not 0 for",
+        )
     if not x.is_wide and x.value.constant is None and y.value.constant is None:
         weighted = _weighted_sum(layer, call, x, y, widest)
         if weighted is not None:
             return weighted
     total = call.build.joined(layer, *_fine_parts(call, x, y, widest, left), suffix="sum")
-    factor = widest / np.float64(np.float32(1 << left) * result.quantized.scale)
-    return call.rescaled(total, [float(factor)], limits, most=x.most + y.most << left)
+    return call.rescaled(total, [factor], limits, most=x.most + y.most << left)
 
 
 def _weighted_sum(layer: Layer, call: Call, x: Operand, y: Operand, widest: np.float64) -> Value | None:
