@@ -7,7 +7,6 @@ and quotient of onnxruntime's QLinearSoftmax: exponentials of integers from a ta
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -26,7 +25,7 @@ from bitsmith.frontends.ops.reduction import Reducer
 from bitsmith.ir.types import frozen
 from bitsmith.layers.elementwise import Whole
 from bitsmith.layers.integer import WholeQuotient
-from bitsmith.layers.layer import as_weights
+from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.quantization.lookup import Lookup
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
@@ -35,8 +34,8 @@ from bitsmith.layers.reduction import Reduction
 _TENSOR = Along(0)
 """Axis of operands that may have one scale only; more are rejected where they do not fit the axis."""
 
-_MOST_PRODUCTS = (1 << 31) // 255**2
-"""Most products of integers of 8 bits without their zero points, whose sum fits 32 bits."""
+_MOST = 255
+"""The greatest integer of 8 bits without its zero point."""
 
 _FRAC = 30
 """Fractional bits of exponentials, the greatest of which is 1."""
@@ -95,13 +94,28 @@ def _integer_product(operator: str, rows: int, columns: int, call: Call) -> Valu
         for number, axis in enumerate((rows, columns))
     ]
     y = _computed(call, operator, operands, len(call.operands))
-    x, weights = operands
-    terms = math.prod(weights.shape[1:]) if operator == "Conv" else x.shape[-1]
-    if terms > _MOST_PRODUCTS:
-        raise UnsupportedError(
-            f"sums of {terms} products, which may leave 32 bits and wrap around", accepted=f"at most {_MOST_PRODUCTS}"
-        )
+    _check_sums(operands[1], columns)
     return replace(y, kind=Kind.INT32)
+
+
+def _check_sums(weights: Value, outputs: int, bias: Value | None = None) -> None:
+    """Refuse sums over all axes of ``weights`` but ``outputs``, or of matrices over one, that may leave 32 bits."""
+    axes = tuple({*range(len(weights.shape))} - {outputs}) if outputs >= 0 else (max(-2, -len(weights.shape)),)
+    codes, offset = (None if each is None or each.constant is None else _codes(each) for each in (weights, bias))
+    sums = _MOST * (np.full(weights.shape, _MOST) if codes is None else codes).sum(axes)
+    most = float(np.max(sums + (0.0 if offset is None else offset)))
+    if most > 1 << 31:
+        raise UnsupportedError(
+            f"sums of products of up to {most:.4g}, which may leave 32 bits and wrap around",
+            accepted="sums within 32 bits",
+            remedy="quantize_static with QuantFormat.QDQ, whose biases and sums are numbers",
+        )
+
+
+def _codes(value: Value) -> Floats:
+    """The sizes of a trained tensor's integers without zero points."""
+    assert value.quantizer is not None
+    return np.abs(value.elements / value.quantizer.scale.astype(np.float64))
 
 
 def _bias(call: Call, number: int, x: int, weights: int, factor: float = 1.0) -> Value | None:
@@ -122,13 +136,21 @@ def _bias(call: Call, number: int, x: int, weights: int, factor: float = 1.0) ->
 
 def _convolution(call: Call) -> Value:
     operands = (_numbers(call, 0), _numbers(call, 3), _bias(call, 8, 0, 3))
+    _check_sums(operands[1], 0, operands[2])
     return _computed(call, "Conv", operands, 6)
 
 
 def _affine_product(call: Call) -> Value:
     alpha, rows = call.attributes.number("alpha", 1.0), call.attributes.flag("transB", False)
     operands = (_numbers(call, 0), _numbers(call, 3, 0 if rows else 1), _bias(call, 6, 0, 3, alpha))
+    _check_sums(operands[1], 0 if rows else 1, operands[2])
     return _computed(call, "Gemm", operands, 7)
+
+
+def _product(call: Call) -> Value:
+    operands = (_numbers(call, 0), _numbers(call, 3, -1))
+    _check_sums(operands[1], -1)
+    return _computed(call, "MatMul", operands, 6)
 
 
 def _concatenation(call: Call) -> Value:
@@ -209,9 +231,7 @@ QLINEAR: dict[str, Translation] = {
     "MatMulInteger": Translation(partial(_integer_product, "MatMul", -2, -1), "Quantize, and Dense or Einsum"),
     "ConvInteger": Translation(partial(_integer_product, "Conv", 0, 0), "Quantize and Conv"),
     "QLinearConv": _translation(_convolution, "Conv"),
-    "QLinearMatMul": _translation(
-        lambda call: _computed(call, "MatMul", (_numbers(call, 0), _numbers(call, 3, -1)), 6), "Dense, or Einsum"
-    ),
+    "QLinearMatMul": _translation(_product, "Dense, or Einsum"),
 }
 """Operators of ONNX's own domain, by name."""
 

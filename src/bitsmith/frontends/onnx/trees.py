@@ -90,8 +90,8 @@ def _trees(call: Call, of: str, outputs: int) -> list[Tree]:
 def _say_of_missing(call: Call, bounds: Floats, exchanged: Flags, strict: Flags, among: Flags) -> None:
     """Warn if missing values go where they go only if training saw some.
 
-    Decisions by ``<``, as XGBoost makes them, send all to one side if it saw none. Where others send them may depend on numbers of
-    samples, which files lack. An infinite threshold parts numbers from missing values.
+    Decisions by ``<``, as XGBoost makes them, send all to one side if it saw none. Where others send them may depend on
+    numbers of samples, which files lack. An infinite threshold parts numbers from missing values.
     """
     tracks = _column(call, "nodes_missing_value_tracks_true")
     if tracks.size == bounds.size:
