@@ -17,6 +17,7 @@ from bitsmith.devices.ecp5 import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.size import estimate_network
 from bitsmith.ir.types import TensorType, objects
+from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from tests.dataflow.dense_schedule import dense_schedule
@@ -123,7 +124,7 @@ def test_states_that_go_round(seed: int) -> None:
 def test_it_takes_a_handshake_and_no_memory_on_chip() -> None:
     source, memory, sink = MEMORY.strip().splitlines()
     plain = parse(f"{source}\n{sink.replace('%2 = sink %1', '%1 = sink %0')}")
-    with_memory, without = (estimate_network(each, ECP5, 8.0) for each in (parse(MEMORY), plain))
+    with_memory, without = (estimate_network(each, Directives({}, False), ECP5, 8.0) for each in (parse(MEMORY), plain))
     assert "outside" in memory and with_memory.bram == without.bram == 0
     assert 0 < with_memory.lut - without.lut < 100
 

@@ -6,6 +6,7 @@ How near estimates are to what tools make is tested beside this. ``python -m tes
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,7 @@ def unrolled(family: Family) -> Iterator[str]:
 def in_turn(family: Family) -> Iterator[str]:
     """A line for each network of processes."""
     for name, (program, directives) in networks().items():
-        yield _line("network", name, family, estimate_network(partition(program, directives), family))
+        yield _line("network", name, family, estimate_network(partition(program, directives), directives, family))
 
 
 def of_parts() -> Iterator[str]:
@@ -96,8 +97,9 @@ def of_parts() -> Iterator[str]:
     found = networks()
     for part in map(resolve_part, PARTS):
         for name in ("lines", "engine-many", "transposed", "external"):
-            network = partition(*found[name])
-            yield _line("part", name, part.family, estimate_network(network, part.family, None, part))
+            program, directives = found[name]
+            network, on_part = partition(program, directives), replace(directives, part=part)
+            yield _line("part", name, part.family, estimate_network(network, on_part, part.family))
 
 
 def lines() -> Iterator[str]:

@@ -36,7 +36,8 @@ def network_of(name: str) -> Network:
 def test_they_are_counted_beside_a_circuit(name: str, bus: int, counted: tuple[int, int]) -> None:
     network = network_of(name)
     without, whole = (
-        estimate_network(network, XILINX_7, bus=reader) for reader in (None, WeightsBus(bus, beat_cycles=1.0))
+        estimate_network(network, Directives({}, False, weights_bus=reader), XILINX_7)
+        for reader in (None, WeightsBus(bus, beat_cycles=1.0))
     )
     assert (whole.lut - without.lut, whole.ff - without.ff) == pytest.approx(counted, rel=0.05)
     assert whole.bram == without.bram

@@ -200,7 +200,7 @@ def test_lines_of_narrow_tokens_are_memories() -> None:
         directives = Directives({"conv": 144}, False, {"conv": MultiplierStyle.SHARED})
         network = partition(builder.program([("y", y)]), directives)
         assert any(isinstance(process.kind, Sweep) for process in network.processes)
-        sizes.append(estimate_network(network, ULTRASCALE_PLUS))
+        sizes.append(estimate_network(network, directives, ULTRASCALE_PLUS))
     short, long = sizes
     assert abs(long.ff - short.ff) < 32
     assert long.bram > short.bram

@@ -179,7 +179,7 @@ def test_blocks_are_those_of_synthesis(case: Case, tmp_path: Path) -> None:
         design = lay_out(network, each, 8.0, "dut", Title("test", "0"))
         found.append(synthesize(tmp_path / name, "dut", written(design, tmp_path / name), case.family))
     shared, alone = found
-    assert shared.dsp == estimate_network(network, case.family).dsp
+    assert shared.dsp == estimate_network(network, case.directives, case.family).dsp
     assert (shared.dsp < alone.dsp) == (case.pairs is not Pairs.NONE)
     if case.pairs is not Pairs.NONE:
         product = min(case.operand, case.weight) * (max(case.operand, case.weight) + 1)

@@ -48,7 +48,7 @@ class Process:
         return self.kind.timing(self.takes, self.results, latency)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Network:
     """Processes, operands first, but for what is given back to a `Feedback`, or to later visits of an `Engine`."""
 

@@ -20,13 +20,12 @@ from bitsmith.devices.family import Part
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.needs import fits, limited, needs
 from bitsmith.estimate.products import products_of
-from bitsmith.estimate.size import Possible, estimate_layout, estimate_network
+from bitsmith.estimate.size import Possible, estimate_layout
 from bitsmith.ir.program import Program
 from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine.engines import regions_of
 from bitsmith.mapping.folding import MultiplierStyle, weights_of
-from bitsmith.mapping.partition import partition
 
 _ROUTED_BLOCKS = 0.5
 """The share of multiplier blocks that nextpnr can route: these are in few rows, where wires crowd (decision 22)."""
@@ -364,9 +363,7 @@ def _in_turn(
     regions = regions_of(builder_of(program, with_blocks))
     if not regions or any(region.row is None for region in regions):
         return None
-    network = partition(program, with_blocks)
-    size = estimate_network(network, part.family, budget_ns, part, possible, bus=wanted.weights_bus)
-    return Fit(directives, size, {}, None)
+    return Fit(directives, estimate_layout(program, with_blocks, part.family, budget_ns, possible), {}, None)
 
 
 def slowest_in_turn(program: Program, part: Part, wanted: Directives, possible: Possible) -> Fit | None:

@@ -5,13 +5,13 @@ weights, and serves to refuse what would take hours. Adder counts come from `bit
 operation from `bitsmith.devices.area`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TypeAlias, assert_never
 
 import numpy as np
 
+from bitsmith.base.lately import lately
 from bitsmith.dataflow.kinds import (
     Engine,
     Feedback,
@@ -31,13 +31,13 @@ from bitsmith.dataflow.kinds import (
     Window,
 )
 from bitsmith.dataflow.processes import Network, Process, gives_back
-from bitsmith.dataflow.schedule import Fifo, fifos
+from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.timing import is_monotone, order_bits, reorder_rows
 from bitsmith.dataflow.tokens import period, run_length
 from bitsmith.dataflow.wires import Wires, Wiring, distinct, numbered, repeats, stored
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.devices.delay import DEFAULT_CLOCK_UNCERTAINTY
-from bitsmith.devices.family import Family, Part
+from bitsmith.devices.family import Family
 from bitsmith.estimate.copies import beside_its_operands, wiring_of_circuits
 from bitsmith.estimate.count import REGISTERS, Count
 from bitsmith.estimate.engines import count_engine, walk_ns
@@ -49,7 +49,7 @@ from bitsmith.estimate.stages import stage_registers
 from bitsmith.estimate.sweeps import count_sweep
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.program import Program
-from bitsmith.mapping.directives import Directives, WeightsBus
+from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.fifos import with_room
 from bitsmith.mapping.memories import Words, larger_memories
 from bitsmith.mapping.multipliers import latencies_of, own_latency
@@ -104,9 +104,7 @@ def estimate_layout(
     """
     directives = replace(directives, block=family.area.block)  # which decides whether to share is worth it
     if not directives.unrolled(program):
-        network, blocks = partition(program, directives), directives.block_layers
-        bus, moved = directives.weights_bus, partial(with_room, program, directives)
-        return estimate_network(network, family, budget_ns, directives.part, possible, blocks, bus, moved)
+        return _of_processes(program, directives, family, budget_ns, possible)
     budget_ns = stage_budget([program], family.delays, budget_ns or _usual_budget(family))
     size = _unrolled(program, directives, family, budget_ns)
 
@@ -137,8 +135,7 @@ def guess_layout(program: Program, directives: Directives, family: Family, budge
     """
     directives = replace(directives, block=family.area.block)
     if not directives.unrolled(program):
-        network, moved = partition(program, directives), partial(with_room, program, directives)
-        return estimate_network(network, family, None, directives.part, bus=directives.weights_bus, moved=moved)
+        return _of_processes(program, directives, family, None, None)
     return _unrolled(program, directives, family, budget_ns or _usual_budget(family)).corrected(family.correction)
 
 
@@ -172,48 +169,36 @@ def _made_luts() -> int:
     return _MADE_LUTS_NAIVELY if native.SOLVE is None else _MADE_LUTS
 
 
-def estimate_network(
-    network: Network,
-    family: Family,
-    budget_ns: float | None = None,
-    part: Part | None = None,
-    possible: Possible = None,
-    blocks: BlockLayers | None = None,
-    bus: WeightsBus | None = None,
-    moved: Callable[[], Network] | None = None,
+def _of_processes(
+    program: Program, directives: Directives, family: Family, budget_ns: float | None, possible: Possible
 ) -> Size:
-    """The size of a network of processes: token functions unrolled, folded products, memories, and FIFOs as deep as planned.
-
-    Small token functions are made for it, with stages of ``budget_ns``, where that is given. ``part`` has larger memories.
-    Beside it are readers and writers of a ``bus``, if any. ``moved`` gives the network with some FIFOs in a memory outside.
-    ``possible``: as of `estimate_layout`.
-    """
-    cores, kept = ({}, {}) if budget_ns is None else _cores(network, family, budget_ns, blocks)
-    latencies = latencies_of(network, family.area.block) | {number: made.stages for number, (_, made) in cores.items()}
-    wiring = Wiring(network)
-    waits = (gives_back(number, given) for number, process in enumerate(network.processes) for given in process.args)
-    tokens = sum(stream.tokens for process in network.processes for stream in process.takes)
-    if possible is not None and (tokens > _MANY or any(waits)):
-        least = _with_fifos(wiring, family, cores, kept, part, fifos(network, latencies, planned=False), bus)
+    """The size as a network of processes, with some FIFOs in a memory outside where the part has no room for them."""
+    if possible is not None and _takes_long(network := partition(program, directives)):
+        least = estimate_network(network, directives, family, budget_ns, planned=False)
         if not possible(least):
             return least
-    if moved is not None and (other := moved()) is not network:
-        return estimate_network(other, family, budget_ns, part, None, blocks, bus)
-    return _with_fifos(wiring, family, cores, kept, part, fifos(network, latencies), bus)
+    return estimate_network(with_room(program, directives), directives, family, budget_ns)
 
 
-def _with_fifos(
-    wiring: Wiring,
-    family: Family,
-    cores: Mapping[int, Pipelined],
-    kept: Mapping[int, tuple[int | None, float]],
-    part: Part | None,
-    plan: tuple[Sequence[Fifo], int],
-    bus: WeightsBus | None,
+def _takes_long(network: Network) -> bool:
+    """Return True if planning FIFOs takes longer than all else."""
+    waits = (gives_back(number, source) for number, process in enumerate(network.processes) for source in process.args)
+    return any(waits) or sum(stream.tokens for process in network.processes for stream in process.takes) > _MANY
+
+
+def estimate_network(
+    network: Network, directives: Directives, family: Family, budget_ns: float | None = None, *, planned: bool = True
 ) -> Size:
-    """The size with circuits of token functions, or registers and the longest stage of those ``kept``; FIFOs of a ``plan``."""
-    count, (planned, interval), network, within = Count(family), plan, wiring.network, 0
-    depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in planned}
+    """The size of a network of processes: token functions unrolled, folded products, memories, and FIFOs, deep if ``planned``.
+
+    Small token functions are made for it, with stages of ``budget_ns``, where that is given. ``directives`` name the part, whose
+    larger memories serve, layers with multiplier blocks, and the bus whose readers and writers are beside the circuit.
+    """
+    cores, kept = ({}, {}) if budget_ns is None else _cores(network, family, budget_ns, directives.block_layers)
+    latencies = latencies_of(network, family.area.block) | {number: made.stages for number, (_, made) in cores.items()}
+    places, interval = fifos(network, latencies, planned=planned)
+    count, wiring, within = Count(family), Wiring(network), 0
+    depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in places}
     together = {
         (number, operand): count.together(
             Words.BY_ADDRESS if operand < 0 else Words.IN_TURN,
@@ -223,7 +208,7 @@ def _with_fifos(
         for (number, operand), depth in depths.items()
         if depth > REGISTERS
     }
-    larger, reads = larger_memories(wiring, planned, part), operands_read(network, cores, together)
+    larger, reads = larger_memories(wiring, places, directives.part), operands_read(network, cores, together)
     wiring = wiring_of_circuits(network, cores, depths) if cores else wiring
     for number, process in enumerate(network.processes):
         before, read = count.cells.plus(count.shares.total, -1.0), reads[number]
@@ -251,9 +236,10 @@ def _with_fifos(
     if routed and count.bram > within and family.place_and_route is not None:  # logic reads block memory
         routed = max(routed, family.place_and_route.memory_ns)
     size = replace(count.size(), interval=interval, routed_ns=routed).corrected(family.correction)
-    return with_movers(size, network, bus)
+    return with_movers(size, network, directives.weights_bus)
 
 
+@lately(1)
 def _cores(
     network: Network, family: Family, budget_ns: float, blocks: BlockLayers | None
 ) -> tuple[dict[int, Pipelined], dict[int, tuple[int | None, float]]]:
