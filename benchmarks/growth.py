@@ -68,6 +68,7 @@ STREAM, PARALLEL = {"io_type": "io_stream"}, {"io_type": "io_parallel"}
 CURVES = {
     # Products of a row share multipliers R times, so that these grow with its tokens.
     "tokens": Curve(attention, (4, 8, 16, 32), lambda n: n, {**STREAM, "reuse_factor": 8}),
+    "tokens at once": Curve(attention, (4, 8, 16), lambda n: n * n, {**PARALLEL, "reuse_factor": 8}),
     "steps at once": Curve(recurrent, (4, 8, 16, 32), lambda n: n, {**PARALLEL, "reuse_factor": 16}),
     "steps in a stream": Curve(recurrent, (4, 8, 16, 32, 128), lambda n: 1, {**STREAM, "reuse_factor": 16}),
     "channels": Curve(lambda n: convolution(16, n), (8, 16, 32, 64), lambda n: n * n, {**STREAM, "reuse_factor": 64}),
