@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import pickle
+import shutil
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 import jax
 import keras
 import numpy as np
+import onnx
 import pytest
 import torch
 from sklearn.model_selection import KFold
@@ -21,6 +23,13 @@ from sklearn.neural_network import MLPClassifier
 import bitsmith
 from bitsmith.errors import ModelFileError
 from bitsmith.frontends.foreign import FILES, OBJECTS
+from bitsmith.frontends.frameworks import framework_of
+from bitsmith.frontends.read import read_model
+
+MODEL = onnx.parser.parse_model("""
+<ir_version: 8, opset_import: ["" : 17]>
+net (float[N, 2] x) => (float[N, 2] y) { y = Relu(x) }
+""")
 
 
 def of_package(name: str, kind: str) -> object:
@@ -58,6 +67,10 @@ THINGS = {
     "bytes, a file or its content": (b"a path?", "give the path"),
     "bytearray, a file": (bytearray(b"\x08\x08\x12"), "of .onnx and .tflite files also their bytes"),
     "BytesIO, a file": (io.BytesIO(b"\x08\x08\x12"), "file.read()"),
+    "architecture of a Keras model, without": ('{"class_name": "Sequential", "config": {}}', "save_weights"),
+    "the architecture of a Keras model": ({"class_name": "Sequential", "config": {}}, "model.save("),
+    "architecture of a Keras": ({"name": "net", "layers": []}, "model.save("),
+    "a text": ("KerasModel: a.keras\nOutputDir: out\n", "convert_from_config"),
     "type int": (3, "add-a-framework"),
 }
 
@@ -108,6 +121,18 @@ FOUND: dict[str, tuple[bytes, str]] = {
     "model.ckpt.data-00000-of-00001": (b"\0\0", "checkpoints"),
     "checkpoint": (b"model_checkpoint_path:", "checkpoints"),
     "model.engine": (b"ftrt", "one kind of machine"),
+    "net.xml": (b'<?xml version="1.0"?>\n<net name="Model0" version="11">', "OpenVINO"),
+    "trees.pmml": (b'<?xml version="1.0"?>\n<PMML version="4.4">', "PMML"),
+    "params.msgpack": (b"\x81\xa6params", "JAX"),
+    "net.caffemodel": (b"\x0a\x10", "Caffe"),
+    "net.mat": (b"MATLAB 5.0 MAT-file", "MATLAB"),
+    "boosted.model": (b"binf", "old binary form"),
+    "project.yml": (b"KerasModel: a.keras", "a project or a configuration"),
+    "clf.pkl.gz": (b"\x1f\x8b\x08\0", "joblib"),
+    "clf.pickle": (b"x\x9c\x8d\x54", "joblib"),
+    "model.tar.gz": (b"\x1f\x8b\x08\0", "a packed file"),
+    "pytorch.bin": (b'\x48\0\0\0\0\0\0\0{"0.weight"', "safetensors"),
+    "old.keras": (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", "a pickle"),
 }
 
 
@@ -151,6 +176,8 @@ FOLDERS: dict[str, tuple[Callable[[Path], None], str]] = {
     "SavedModel": (lambda folder: (folder / "saved_model.pb").touch(), "from_saved_model"),
     "transformers": (lambda folder: (folder / "config.json").touch(), "from_pretrained"),
     "checkpoints": (lambda folder: (folder / "checkpoint").touch(), "load_weights"),
+    "weights of JAX": (lambda folder: (folder / "_METADATA").touch(), "jax2onnx"),
+    "MLflow": (lambda folder: (folder / "MLmodel").touch(), "mlflow.sklearn.load_model"),
     "a model is converted already": (lambda folder: (folder / "model.json").touch(), "bitsmith.Model.load("),
     "a project folder": (lambda folder: (folder / "bitsmith.json").touch(), "converted from"),
     "a folder": (lambda folder: (folder / "net.onnx").touch(), "net.onnx"),
@@ -184,6 +211,59 @@ def test_each_file_of_a_model_of_transformers_leads_to_its_folder(name: str, tmp
     assert f"from_pretrained({str(tmp_path)!r})" in str(caught.value.remedy)
 
 
+def saved_models(folder: Path) -> dict[str, Path]:
+    """A file of each of the formats of files by their endings."""
+    samples = Path(__file__).parents[1] / "quantized"
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.save(folder / "a.keras")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.save(folder / "a.h5")
+    module = torch.nn.Linear(3, 2).eval()
+    torch.export.save(torch.export.export(module, (torch.zeros(1, 3),)), folder / "a.pt2")
+    onnx.save(MODEL, folder / "a.onnx")
+    shutil.copy(next(samples.glob("tflite/models/*.tflite")), folder / "a.tflite")
+    return {path.suffix: path for path in folder.glob("a.*")}
+
+
+def test_the_content_of_a_file_decides_whatever_its_ending_says(tmp_path: Path) -> None:
+    files = saved_models(tmp_path)
+    assert set(files) == {".keras", ".h5", ".pt2", ".onnx", ".tflite"}
+    for file in files.values():
+        record = framework_of(file)
+        for ending in (*files, ".hdf5", ".json", ".pt", ".pth", ".bin", ".zip"):
+            named = tmp_path / f"renamed{ending}"
+            shutil.copy(file, named)
+            assert framework_of(named) is record
+            assert len(read_model(named).nodes) == len(read_model(file).nodes)
+
+
+def test_a_key_of_another_framework_is_told_whose_the_file_is(tmp_path: Path) -> None:
+    onnx.save(MODEL, tmp_path / "net.onnx")
+    with pytest.raises(ModelFileError, match=r"a file of ONNX\n(.|\n)*bitsmith\.convert\('.*net\.onnx'\).*OnnxModel"):
+        bitsmith.converters.keras_to_hls({"KerasModel": str(tmp_path / "net.onnx"), "OutputDir": str(tmp_path)})
+
+
+@pytest.mark.parametrize("form", ["file://{}/a%20net.keras", "file://localhost{}/a%20net.keras", "~/a net.keras"])
+def test_paths_as_users_type_them(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "a net.keras")
+    np.save(tmp_path / "x.npy", np.linspace(-1, 1, 18).reshape(9, 2))
+    model = bitsmith.convert(form.format(tmp_path), "~/out", calibration="~/x.npy", check=True)
+    assert model.output_dir == tmp_path / "out" and model.fidelity.agreement.error is not None
+    with pytest.raises(ModelFileError, match="no such file"):
+        bitsmith.convert("~nobody-of-that-name/a.keras")
+
+
+def test_an_architecture_alone_is_told_where_its_weights_belong(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    (tmp_path / "net.json").write_text(model.to_json())
+    with pytest.raises(ModelFileError, match="no weights beside") as caught:
+        bitsmith.convert(tmp_path / "net.json")
+    model.save_weights(str(caught.value.remedy).partition("'")[2].partition("'")[0])
+    assert bitsmith.convert(tmp_path / "net.json", tmp_path).predict(np.zeros((1, 2))).shape == (1, 1)
+
+
 def test_an_unpacked_keras_file_is_read_by_its_configuration(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.save(tmp_path / "model.keras")
@@ -202,8 +282,9 @@ def test_a_path_that_is_not_there_gets_the_nearest_name(tmp_path: Path) -> None:
         bitsmith.convert(tmp_path / "clasifier.keras")
     with pytest.raises(ModelFileError, match=r"no such file(.|\n)*check the path"):
         bitsmith.convert(tmp_path / "nowhere" / "model.onnx")
-    with pytest.raises(ModelFileError, match=r"no such file(.|\n)*download it"):
-        bitsmith.convert("https://example.org/model.onnx", tmp_path)
+    for scheme in ("https", "gs", "hf"):
+        with pytest.raises(ModelFileError, match=r"no such file(.|\n)*download it"):
+            bitsmith.convert(f"{scheme}://example.org/model.onnx", tmp_path)
 
 
 def test_every_kind_is_tried() -> None:

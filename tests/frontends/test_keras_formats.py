@@ -117,7 +117,7 @@ def test_live_model_gives_what_its_file_gives(files: Path, model: Any) -> None:
 
 def test_weights_named_or_found_beside(files: Path, model: Any, tmp_path: Path) -> None:
     shutil.copy(files / "arch.json", tmp_path / "a.json")
-    with pytest.raises(ModelFileError, match=r"no weights beside[\s\S]*name it: weights="):
+    with pytest.raises(ModelFileError, match=r"no weights beside[\s\S]*name them: weights="):
         read_keras(tmp_path / "a.json")
     with pytest.raises(ModelFileError, match=r"absent\.h5: cannot be opened[\s\S]*check the path"):
         read_keras(tmp_path / "a.json", ReadOptions(weights=tmp_path / "absent.h5"))

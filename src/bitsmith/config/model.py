@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bitsmith.base.files import local_path
 from bitsmith.config.files import read_file
 from bitsmith.config.inert import LAYER_INERT, MODEL_INERT, SECTIONS_INERT
 from bitsmith.config.precision import parse_precision
@@ -135,7 +136,7 @@ def read_hls_config(config: object) -> HLSConfig:
 
 def loaded(config: object) -> object:
     """``config``, or the content of the file that it names."""
-    return read_file(Path(config)) if isinstance(config, (str, Path)) else config
+    return read_file(local_path(config)) if isinstance(config, (str, Path)) else config
 
 
 def collect_hls_config(config: object, where: str, problems: Problems) -> HLSConfig:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from bitsmith.backends import BACKENDS, Backend
+from bitsmith.base.files import local_path
 from bitsmith.config.accelerators import accelerator_named
 from bitsmith.config.reading import did_you_mean, integer, number, plain, shown, squash, text
 from bitsmith.errors import ConfigError
@@ -203,9 +204,7 @@ def read_path(value: object, where: str) -> Path:
     if not isinstance(path, str) or not path.strip() or len(path) > _LONGEST_PATH or not path.isprintable():
         remedy = "" if isinstance(path, str) else NAMED
         raise ConfigError(shown(path), where=where, accepted=accepted, remedy=remedy)
-    if path.startswith("~"):
-        raise ConfigError(f"{shown(path)}: ~ is not expanded", where=where, accepted=accepted)
-    return Path(path)
+    return local_path(path)
 
 
 def read_input_shape(value: object, where: str) -> Sequence[object]:

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.base.files import local_path
 from bitsmith.emulate.batches import Arrays, as_array, read_arrays
 from bitsmith.errors import InputDataError
 
@@ -27,7 +27,7 @@ def arrays_of(data: Samples) -> Arrays:
         InputDataError: a file without numbers, a loader without a batch or with batches that differ, or a dataset without one.
     """
     if isinstance(data, str | os.PathLike):
-        return read_arrays(Path(data))
+        return read_arrays(local_path(data))
     if isinstance(data, Mapping | Sequence) or hasattr(data, "__array__") or hasattr(data, "to_numpy"):
         return data  # type: ignore[return-value]  # what is not an array is rejected where it becomes one
     if not isinstance(data, Iterable):

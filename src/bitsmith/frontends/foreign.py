@@ -64,6 +64,27 @@ def _file(suffixes: tuple[str, ...], magic: bytes | None = None, at: int = 0) ->
     )
 
 
+def _is_compressed_pickle(path: Path, first: bytes) -> bool:
+    """Return True of a pickle that joblib has compressed."""
+    is_pickle = any(suffix in (".pkl", ".pickle", ".sav", ".joblib") for suffix in path.suffixes)
+    return is_pickle and first.startswith((b"x", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"]\0\0"))
+
+
+def is_text(thing: object) -> bool:
+    """Return True of a text that is JSON or YAML, and not a path."""
+    return isinstance(thing, str) and (thing.lstrip()[:1] == "{" or "\n" in thing.strip())
+
+
+def _is_architecture(thing: object, modules: tuple[str, ...]) -> bool:
+    """Return True of the JSON of a model of Keras, as text or as a dictionary, and of its configuration."""
+    keys = ("class_name", "layers")
+    return any(f'"{key}"' in thing for key in keys) if isinstance(thing, str) else _has_key(thing, keys)
+
+
+def _has_key(thing: object, keys: tuple[str, ...]) -> bool:
+    return isinstance(thing, Mapping) and any(key in thing for key in keys)
+
+
 def _is_of_transformers(path: Path) -> bool:
     """Return True of a file without weights of such a model's folder, or of weights beside their configuration."""
     beside = (path.parent / "config.json").is_file()
@@ -76,10 +97,24 @@ _PICKLED = (b"sklearn.", b"xgboost.", b"lightgbm.", b"catboost.")
 _CBM = "model = catboost.CatBoostClassifier().load_model({path}), or a CatBoostRegressor(); bitsmith.convert(model)"
 _CONVERT = "bitsmith.convert(model, input_shape=...)"
 _LITE = "tf.lite.TFLiteConverter"
+_ESTIMATOR = "give the estimator that it was made from"
 _ONNX = "export the model that it was made from to ONNX, and give that"
 _EXPORTED = "give the ExportedProgram that it was lowered from, or its .pt2 file"
 
+_JAX = "bitsmith.convert(jax2onnx.to_onnx(function, [('B', 16)])), where the function of x has its weights within"
+
 OBJECTS = (
+    ForeignObject(
+        "the architecture of a Keras model, without its weights",
+        _is_architecture,
+        "give the live model, or its file: model.save('model.keras'); or write model.to_json() to model.json, and beside it "
+        "model.save_weights('model.weights.h5')",
+    ),
+    ForeignObject(
+        "a text, which is not a path",
+        lambda thing, modules: is_text(thing),
+        "give the path of a file; bitsmith.converters.convert_from_config takes projects as dictionaries",
+    ),
     ForeignObject(
         "{name}, a file or its content",
         lambda thing, modules: (
@@ -123,9 +158,7 @@ OBJECTS = (
         f"of a SavedModel: bitsmith.convert({_LITE}.from_saved_model(folder).convert())",
     ),
     ForeignObject(
-        "{name} of JAX, which has to become an ONNX model first",
-        _of("jax", "jaxlib", "flax", "equinox", "haiku"),
-        "bitsmith.convert(jax2onnx.to_onnx(function, [('B', 16)])), where the function of x has its weights within",
+        "{name} of JAX, which has to become an ONNX model first", _of("jax", "jaxlib", "flax", "equinox", "haiku"), _JAX
     ),
     ForeignObject("{name}, a program of ExecuTorch", _of("executorch"), _EXPORTED),
     ForeignObject("{name}, a model for another machine", _of("coremltools", "openvino", "tensorrt"), _ONNX),
@@ -176,6 +209,18 @@ FILES = (
         "model = transformers.AutoModel.from_pretrained({folder}); bitsmith.convert(model, example=...)",
     ),
     ForeignFile(
+        "weights of JAX, without the function that they belong to",
+        lambda path, first: (
+            path.suffix.lower() == ".msgpack" or bool({"_METADATA", "manifest.ocdbt"} & {*_names(path)})
+        ),
+        _JAX,
+    ),
+    ForeignFile(
+        "a model of MLflow",
+        lambda path, first: (path / "MLmodel").is_file(),
+        "load it by its flavor: bitsmith.convert(mlflow.sklearn.load_model({path})), or mlflow.keras, mlflow.pytorch",
+    ),
+    ForeignFile(
         "checkpoints of TensorFlow: weights without their model",
         lambda path, first: (
             (path / "checkpoint").is_file()
@@ -210,6 +255,25 @@ FILES = (
     ),
     ForeignFile("a model of Core ML", _file((".mlmodel", ".mlpackage")), _ONNX),
     ForeignFile(
+        "a model of OpenVINO",
+        lambda path, first: b"<net " in first or (path.suffix == ".bin" and path.with_suffix(".xml").is_file()),
+        _ONNX,
+    ),
+    ForeignFile("a model as PMML", lambda path, first: b"<PMML" in first or path.suffix.lower() == ".pmml", _ESTIMATOR),
+    ForeignFile(
+        "a network of Caffe, Darknet, MXNet, ncnn or PaddlePaddle",
+        _file((".caffemodel", ".prototxt", ".cfg", ".weights", ".params", ".param", ".pdmodel", ".pdiparams")),
+        _ONNX,
+    ),
+    ForeignFile(
+        "a file of MATLAB", _file((".mat", ".mlx"), b"MATLAB"), "in MATLAB: exportONNXNetwork(net, 'model.onnx')"
+    ),
+    ForeignFile(
+        "a project or a configuration",
+        _file((".yml", ".yaml", ".toml")),
+        "bitsmith.converters.convert_from_config({path}), if it names a model; a configuration is given as config",
+    ),
+    ForeignFile(
         "a model for one kind of machine", _file((".engine", ".plan", ".trt", ".hef", ".xmodel", ".mar")), _ONNX
     ),
     ForeignFile(
@@ -223,11 +287,25 @@ FILES = (
         _file((".npy", ".npz", ".csv", ".parquet"), b"\x93NUMPY"),
         "give the model; data are given as calibration",
     ),
+    ForeignFile(
+        "a model of XGBoost in its old binary form",
+        _file((), b"binf"),
+        "with the XGBoost that wrote it: booster.save_model('model.json'), and give that file",
+    ),
     ForeignFile("a program", _file((".py", ".ipynb")), "run it, and give the model that it makes"),
     ForeignFile(
         "a Python object of joblib, scikit-learn or a library of trees, whose loading could run arbitrary code",
-        lambda path, first: path.suffix.lower() == ".joblib" or any(name in first for name in _PICKLED),
+        lambda path, first: (
+            path.suffix.lower() == ".joblib"
+            or any(name in first for name in _PICKLED)
+            or _is_compressed_pickle(path, first)
+        ),
         "if you trust the file: bitsmith.convert(joblib.load({path}))",
+    ),
+    ForeignFile(
+        "a packed file",
+        _file((".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar", ".tgz")),
+        "unpack it, and give the model",
     ),
 )
 """Kinds of files and folders, of which the first that fits is told."""
@@ -276,7 +354,7 @@ def foreign_file(path: Path, suffixes: Iterable[str]) -> ModelFileError | None:
 def _absent(path: Path) -> ModelFileError:
     close = difflib.get_close_matches(path.name, _names(path.parent), 1)
     remedy = f"did you mean {str(path.parent / close[0])!r}?" if close else "check the path"
-    if path.parts[:1] in (("http:",), ("https:",), ("s3:",)):
+    if path.parts[0][2:].endswith(":"):  # of a URL; of a drive it is the second character
         remedy = "download it, and give the file"
     return ModelFileError("there is no such file", where=str(path), remedy=remedy)
 

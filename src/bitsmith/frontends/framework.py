@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
+from bitsmith.base.files import local_path
 from bitsmith.errors import ConfigError, InputDataError
 from bitsmith.frontends.input_shapes import Example, InputShapes, filled_sizes
 from bitsmith.frontends.outputs import FrameworkRun, ModelRun, Numbers
@@ -109,7 +110,7 @@ def no_content(first: bytes) -> bool:
 
 
 def own_inputs(model: object, inputs: object) -> object:
-    """The ``with_inputs`` of a framework whose models say themselves what their inputs are.
+    """The ``with_inputs`` of a framework whose models say themselves what their inputs are; paths become local ones.
 
     Raises:
         ConfigError: there are ``inputs``.
@@ -118,7 +119,7 @@ def own_inputs(model: object, inputs: object) -> object:
         raise ConfigError(
             "given with a model that has inputs of its own", where="inputs", accepted="it with formulas only"
         )
-    return model
+    return local_path(model) if isinstance(model, str | os.PathLike) else model
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class Framework:
         stem: of the familiar names, such as ``pytorch`` of ``convert_from_pytorch_model`` and ``pytorch_to_hls``.
         keys: those of project configurations.
         refused: endings of files that its users have, which the reader refuses with what to do instead.
-        files: its files, as errors list them.
+        files: its files, as errors list them; empty of live models alone.
         live: its live models, as errors list them; None of files alone.
         is_live: True of such a model.
         is_content: True of the first ``FIRST_NAME_BYTES`` of its files, for those whose ending says nothing.

@@ -1,4 +1,4 @@
-"""The table of frameworks, and whose model something is: by a file's ending, or else its first bytes, or by an object's class.
+"""The table of frameworks, and whose model something is: by a file's first bytes, or else its ending, or by an object's class.
 
 Readers that other packages bring are found under :data:`GROUP` in the entry points of what is installed
 (``docs/add-a-framework.md``). They come after the table, and are looked for where that has no answer.
@@ -11,11 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
+from bitsmith.base.files import local_path
 from bitsmith.errors import ModelFileError
 from bitsmith.frontends.files.archive import FIRST_NAME_BYTES, first_bytes
-from bitsmith.frontends.foreign import foreign_file, foreign_object
+from bitsmith.frontends.foreign import foreign_file, foreign_object, is_text
 from bitsmith.frontends.formulas.framework import FORMULAS
-from bitsmith.frontends.framework import Framework
+from bitsmith.frontends.framework import Framework, no_content
 from bitsmith.frontends.keras.framework import KERAS
 from bitsmith.frontends.lut_networks.framework import DWN, KANELE, LOGICNETS
 from bitsmith.frontends.onnx.framework import ONNX
@@ -74,8 +75,8 @@ def framework_of(model: AnyModel) -> Framework:
     Raises:
         ModelFileError: it is of none, or cannot be opened.
     """
-    if isinstance(model, str | os.PathLike):
-        return FORMULAS if FORMULAS.is_live(model) else _of_file(Path(model))
+    if isinstance(model, str | os.PathLike) and not is_text(model):
+        return FORMULAS if FORMULAS.is_live(model) else _of_file(local_path(model))
     record = next((record for record in frameworks() if not isinstance(model, type) and record.is_live(model)), None)
     if record is None:
         accepted = ", ".join(record.live for record in frameworks() if record.live is not None)
@@ -85,8 +86,8 @@ def framework_of(model: AnyModel) -> Framework:
     return record
 
 
-def check_file(path: Path) -> None:
-    """Refuse what is known not to be the file of a model.
+def check_file(path: Path, framework: Framework | None = None) -> None:
+    """Refuse what is known not to be the file of a model, or of a model of ``framework``.
 
     Raises:
         ModelFileError: such a file, a folder of no model, or nothing.
@@ -95,6 +96,20 @@ def check_file(path: Path) -> None:
         return
     if error := foreign_file(path, (suffix for record in frameworks() for suffix in record.suffixes)):
         raise error
+    if framework is not None and (other := _of_bytes(_first_bytes(path), framework)) is not framework:
+        raise ModelFileError(
+            f"a file of {other.name}",
+            where=str(path),
+            accepted=f"{framework.files} of {framework.name}",
+            remedy=f"bitsmith.convert({str(path)!r}); the key of projects is {other.keys[0].name}",
+        )
+
+
+def _of_bytes(first: bytes, named: Framework) -> Framework:
+    """The framework whose files begin so, which is ``named`` if its files begin with nothing of their own, or if it is none."""
+    if named.is_content is no_content or named.is_content(first):
+        return named
+    return next((record for record in FRAMEWORKS if record.is_content(first)), named)
 
 
 def _of_folder(path: Path) -> Framework | None:
@@ -120,13 +135,14 @@ def _of_file(path: Path) -> Framework:
         (record for record in FRAMEWORKS if not record.suffixes and record.is_content(first)), None
     )
     record = record or next((record for record in frameworks() if suffix in record.suffixes), None)
-    if record is None:
-        check_file(path)
-        record = next((record for record in frameworks() if record.is_content(first)), None)
+    if record is not None:
+        return _of_bytes(first, record)
+    check_file(path)
+    record = next((record for record in frameworks() if record.is_content(first)), None)
     if record is None:
         raise ModelFileError(
             "the file is of no framework that is known here",
             where=str(path),
-            accepted="; ".join(f"{record.files} of {record.name}" for record in frameworks()),
+            accepted="; ".join(f"{record.files} of {record.name}" for record in frameworks() if record.files),
         )
     return record

@@ -38,5 +38,5 @@ def read_as(framework: Framework, model: AnyModel, options: ReadOptions) -> Netw
             )
     model = framework.with_inputs(model, None)
     if isinstance(model, str | os.PathLike):
-        check_file(Path(model))
+        check_file(Path(model), framework)
     return framework.read(model, options)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bitsmith.base.files import local_path
 from bitsmith.errors import BitsmithError, ModelFileError
 from bitsmith.frontends.files.archive import whole_file
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results
@@ -94,7 +95,7 @@ def formulas_of(model: Any) -> Formulas:
     if isinstance(model, Formulas):
         return model
     if isinstance(model, os.PathLike) or (isinstance(model, str) and not _is_text(model)):
-        return _of_table(Path(model))
+        return _of_table(local_path(model))
     found = model.sympy() if _is_regressor(model) else model
     return Formulas(found if isinstance(found, list | tuple) else [found])
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bitsmith.base.files import local_path
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.errors.remedies import NAMED, OPEN, given, remedy
 from bitsmith.frontends.files.archive import first_bytes, opened_archive
@@ -50,7 +51,7 @@ def opened(source: str | os.PathLike[str] | LiveModel, weights: str | os.PathLik
         raise ModelFileError(f"a {type(weights).__name__} is not a weight file", accepted="a path", remedy=NAMED)
     if isinstance(source, str | os.PathLike):
         with contextlib.ExitStack() as stack:
-            yield _from_path(Path(source), None if weights is None else Path(weights), stack)
+            yield _from_path(Path(source), None if weights is None else local_path(weights), stack)
     elif isinstance(source, LiveModel) and weights is None:
         yield _live(source)
     elif isinstance(source, LiveModel):
@@ -107,14 +108,15 @@ def _weights_beside(path: Path) -> Path:
     for candidate in candidates:
         if candidate.is_file():
             return candidate
+    beside = remedy(f"model.save_weights({str(candidates[1])!r}), or name them: ", given(weights=OPEN))
     found, accepted = "there are no weights beside this architecture", " or ".join(one.name for one in candidates)
-    raise ModelFileError(found, where=str(path), accepted=accepted, remedy=remedy("name it: ", given(weights=OPEN)))
+    raise ModelFileError(found, where=str(path), accepted=accepted, remedy=beside)
 
 
 def _from_h5(path: Path, stack: contextlib.ExitStack) -> Source:
     file = opened_h5(path, str(path), stack)
     if (text := file.attribute(file.root, "model_config")) is None:
-        remedy = "give the JSON of to_json() as the model and this file as its weights"
+        remedy = f"write model.to_json() to a file: bitsmith.convert('model.json', weights={str(path)!r})"
         raise ModelFileError("the file holds weights only, no architecture", where=str(path), remedy=remedy)
     where = f"{path}, model_config"
     values = parse_json(text, where)

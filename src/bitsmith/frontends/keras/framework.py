@@ -12,7 +12,11 @@ from bitsmith.layers.network import Network
 def _is_content(first: bytes) -> bool:
     is_json = first.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
     member = first_member(first)
-    return is_json or first.startswith(b"\x89HDF\r\n\x1a\n") or (member is not None and "/" not in member)
+    return (
+        is_json
+        or first.startswith(b"\x89HDF\r\n\x1a\n")
+        or (member is not None and "/" not in member.removeprefix("assets/"))
+    )
 
 
 def _read(model: object, options: ReadOptions) -> Network:

@@ -41,7 +41,7 @@ DWN = PlainFramework(
     name="torch_dwn",
     stem="dwn",
     keys=(ModelKey("DwnModel", (), weights=None, live=True),),
-    files="no files",
+    files="",
     live="a dictionary of the trained tensors of torch_dwn",
     is_live=lambda model: isinstance(model, Mapping) and any(TABLES_OF_LAYER.fullmatch(str(name)) for name in model),
     is_content=no_content,

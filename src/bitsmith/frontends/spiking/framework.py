@@ -63,7 +63,7 @@ SNNTORCH = PlainFramework(
     name="snnTorch",
     stem="snntorch",
     keys=(ModelKey("SnntorchModel", (), weights=None, live=True),),
-    files="no files",
+    files="",
     live="a torch.nn.Sequential with neurons of snnTorch",
     is_live=_is_spiking,
     is_content=no_content,

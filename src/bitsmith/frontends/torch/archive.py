@@ -69,7 +69,7 @@ def open_archive(source: Path | bytes, where: str) -> Archive:
 def _other_file(path: Path, where: str) -> ModelFileError:
     """The error for a file that is no archive: weights without their module, or something else."""
     first = first_bytes(path, 16)
-    name = repr(path.name)
+    name = repr(where)
     if first[8:9] == b"{":
         load = f"model.load_state_dict(safetensors.torch.load_file({name}))"
         return ModelFileError(
@@ -92,7 +92,7 @@ def _read(members: Members) -> Archive:
     """The whole archive."""
     programs = [name for name in members.by_name if name.endswith(".json") and "/models/" in f"/{name}"]
     if len(programs) != 1:
-        file = repr(members.where.replace("\\", "/").rpartition("/")[2])
+        file = repr(members.where)
         if any("code/" in name for name in members.by_name):
             raise ModelFileError(
                 "TorchScript, which holds code that loading and calling runs",

@@ -9,6 +9,12 @@ from bitsmith.frontends.torch.outputs import layer_results, torch_outputs, weigh
 from bitsmith.layers.network import Network
 
 
+def _is_content(first: bytes) -> bool:
+    in_folder = "/" in (first_member(first) or "")  # in which torch stores all members
+    is_safe = int.from_bytes(first[:8], "little") < 100_000_000 and first[8:10] == b'{"'  # as safetensors are
+    return in_folder or is_safe or first.startswith(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19")  # before torch 1.6
+
+
 def _read(model: object, options: ReadOptions) -> Network:
     from bitsmith.frontends.torch.read import read_torch
 
@@ -23,7 +29,7 @@ TORCH = Framework(
     files="*.pt2 of torch.export.save",
     live="a torch.nn.Module or an ExportedProgram",
     is_live=is_live,
-    is_content=lambda first: "/" in (first_member(first) or ""),  # torch stores all members in a folder
+    is_content=_is_content,
     folder=None,
     takes=frozenset({"example", "input_shape", "layers"}),
     read=_read,

@@ -140,7 +140,7 @@ SKLEARN = PlainFramework(
     name="scikit-learn",
     stem="sklearn",
     keys=(ModelKey("SklearnModel", (), weights=None, live=True),),
-    files="no files",
+    files="",
     live="an estimator of scikit-learn",
     is_live=_is_of("sklearn", "transform"),
     is_content=no_content,
