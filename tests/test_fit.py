@@ -402,11 +402,11 @@ def test_look_up_tables_decide_between_circuits_of_the_same_interval(model: Path
 def test_arguments_without_meaning_are_rejected(model: Path, data: tuple[Floats, Labels]) -> None:
     for arguments, said in (
         ({"held_out": 1.5}, "from 0.1 to 0.9"),
-        ({"held_out": "half"}, "from 0.1 to 0.9"),
+        ({"held_out": "half"}, "a number"),
         ({"tries": 0}, "an integer from 1"),
-        ({"tries": "5"}, "an integer from 1"),
+        ({"tries": "5"}, "an integer"),
         ({"seed": -1}, "an integer from 0"),
-        ({"seed": None}, "an integer from 0"),
+        ({"seed": None}, "an integer"),
         ({"resume": 5}, "the path of a file"),
         ({"goal": {"loss": 1}}, "a share below 1"),
         ({"goal": {"limit": 94}}, "a share up to 1"),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import shutil
 import subprocess
 import sys
 import typing
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from types import UnionType
 
+import numpy as np
 import pytest
 
 import bitsmith
@@ -238,6 +241,62 @@ def test_calls_answer_arguments_that_there_are_not(call: str, converted: Model) 
     own = next(iter(inspect.signature(function).parameters))
     with pytest.raises(TypeError, match=rf"did you mean '{own}'"):
         function(**{f"{own}_y": 1})
+
+
+CALLS: dict[str, typing.Callable[..., object]] = {
+    "fit": bitsmith.fit,
+    "explore": bitsmith.explore,
+    "sweep": partial(bitsmith.sweep, "digits.keras", {"bits": [4]}, "sweep"),
+    "cost": bitsmith.cost,
+    "split": bitsmith.split,
+    "streamed": bitsmith.streamed,
+    "estimate": Model.estimate,
+    "build": Model.build,
+    "save": Model.save,
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "name", "values", "accepted"),
+    [
+        ("fit", "tries", ("yes", 2.5, True, [1]), "an integer"),
+        ("fit", "held_out", ("half", True), "a number"),
+        ("fit", "progress", (True, "yes"), "a function"),
+        ("explore", "weight_bits", (4, "4", True, ["a"], {"a": 1}, [True]), "a list of integers"),
+        ("explore", "samples", ("yes", 2.5), "an integer"),
+        ("sweep", "minimize", (3, [1]), "a list of texts"),
+        ("sweep", "build", ("yes", 1), "a dictionary or True or False"),
+        ("sweep", "trials", ("yes", 2.5, [1]), "an integer or None"),
+        ("sweep", "workers", (0, -1), "an integer from 1 to"),
+        ("sweep", "cluster", (3, True), "a text or a distributed.Client or None"),
+        ("cost", "exact", ("yes", 1, None), "True or False"),
+        ("cost", "model", ("digits.keras", None), "a converted model"),
+        ("split", "at", (3, [1]), "a list of texts"),
+        ("streamed", "axis", ("0", 1.0), "an integer"),
+        ("estimate", "rough", ("yes", 1, None), "True or False"),
+        ("build", "timeout", ("1h", [1]), "a number or None"),
+        ("build", "progress", (True,), "a function"),
+        ("save", "path", (3, None), "a text or a path"),
+    ],
+)
+def test_values_of_wrong_types_are_told_what_is_accepted(
+    call: str,
+    name: str,
+    values: Sequence[object],
+    accepted: str,
+    converted: Model,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(MODELS / "digits.keras", "digits.keras")
+    operands = (converted,) if call in ("cost", "estimate", "build", "save") and name != "model" else ()
+    for value in values:
+        with pytest.raises(ConfigError, match=f"(?s){name}.*accepted: {accepted}"):
+            CALLS[call](*operands, **{name: value})
+    if call == "explore":
+        with pytest.raises(TypeError, match="missing"):  # the values are right
+            CALLS[call](**{name: 3 if name == "samples" else np.arange(2, 5)})
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.shape import Identity
 from bitsmith.model import Model
 from bitsmith.options.building import BuildOptions, building
+from bitsmith.options.signature import answering
 from bitsmith.passes.program.drop_dead import drop_dead
 from bitsmith.passes.program.load import values_of
 from bitsmith.report import Report
@@ -129,6 +130,7 @@ def _own(known: Mapping[str, Raws], output: Output) -> Raws:
     return known.get(output.name + OWN, known[output.name])
 
 
+@answering
 def split(model: Model, at: Sequence[str], output_dir: str | Path | None = None) -> Split:
     """A model as several circuits that hand values on.
 

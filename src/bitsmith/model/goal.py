@@ -193,4 +193,4 @@ _NUMBERS: tuple[tuple[str, float, type[int] | tuple[type[int], type[float]]], ..
 )
 """Bounds that are numbers, the least of each, and its types."""
 
-type.__setattr__(Goal, "__init__", answering(Goal.__init__))
+type.__setattr__(Goal, "__init__", answering(Goal.__init__, {bound.name for bound in fields(Goal)}))

@@ -24,11 +24,13 @@ from bitsmith.layers.layer import Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.model.model import Model
 from bitsmith.options.building import Asked
+from bitsmith.options.signature import answering
 from bitsmith.passes.program.other_weights import unlike, with_weights_of
 from bitsmith.rtl.driver import DrivenCircuit, driver, image_file, images
 from bitsmith.systems.system import EXPORT
 
 
+@answering
 def write_image(model: Model, other: Model, folder: str | Path) -> Model:
     """Write the host's files with which the circuit of ``model`` computes another one of the same layers and shapes.
 

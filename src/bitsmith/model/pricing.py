@@ -38,6 +38,7 @@ from bitsmith.netlist.adder_graph import solve
 from bitsmith.netlist.csd import count_digits
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.shares import MadeProduct, shares
+from bitsmith.options.signature import answering
 from bitsmith.passes.program import drop_dead
 
 _Numbers: TypeAlias = npt.NDArray[np.int64]
@@ -46,6 +47,7 @@ _DIGITS_OF_A_BIT = 1 / 3
 """Signed digits that a further bit of a weight brings: so many of canonical ones are not zero."""
 
 
+@answering
 def cost(model: Model, *, exact: bool = False) -> Cost:
     """Find what each weight and bit takes of a model's circuit, as arrays in the shapes of the kernels.
 

@@ -15,6 +15,7 @@ from bitsmith.layers.layer import Shape
 from bitsmith.layers.network import Network, NetworkNode, free_name
 from bitsmith.layers.past import Past
 from bitsmith.model.model import Model
+from bitsmith.options.signature import answering
 
 _ONCE = -1
 """The axis of time of results that a whole sequence has one of."""
@@ -25,6 +26,7 @@ _ACCEPTED = (
 _REMEDY = "convert the model as a whole, or give with_states a model that hands its states on"
 
 
+@answering
 def streamed(model: Model, axis: int = 0) -> Model:
     """The model that is given one time step a sample, and keeps what it needs of the steps before.
 

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
+from bitsmith.config.reading import integer
 from bitsmith.errors import ToolFailedError, ToolMissingError
 from bitsmith.sweeps.trial import LOG, RESULT, TRIALS, Trial
 
-_POLL_S = 0.1
+_POLL_S, _MOST = 0.1, 1 << 10
 
 
 class Client(Protocol):
@@ -49,10 +50,13 @@ def workers(folder: Path, count: int | None, cluster: str | Client | None) -> It
     """Workers for the sweep in ``folder``: ``count`` processes here (by default one per core), or those of a Dask cluster.
 
     Raises:
+        ConfigError: a count of none.
         ToolMissingError: Dask is not installed, or its scheduler is not there.
     """
     if cluster is None:
-        ended, most = threading.Event(), count or os.cpu_count() or 1
+        ended, most = threading.Event(), os.cpu_count() or 1
+        if count is not None:
+            most = integer(count, "workers", 1, _MOST)
         with ThreadPoolExecutor(most) as pool:
             try:
                 yield Workers(lambda trial: pool.submit(evaluate, str(folder), trial, ended), lambda: most)
