@@ -249,6 +249,7 @@ CALLS: dict[str, typing.Callable[..., object]] = {
     "sweep": partial(bitsmith.sweep, "digits.keras", {"bits": [4]}, "sweep"),
     "cost": bitsmith.cost,
     "split": bitsmith.split,
+    "plot_model": bitsmith.utils.plot_model,
     "streamed": bitsmith.streamed,
     "estimate": Model.estimate,
     "build": Model.build,
@@ -271,12 +272,13 @@ CALLS: dict[str, typing.Callable[..., object]] = {
         ("sweep", "cluster", (3, True), "a text or a distributed.Client or None"),
         ("cost", "exact", ("yes", 1, None), "True or False"),
         ("cost", "model", ("digits.keras", None), "a converted model"),
+        ("plot_model", "model", ("digits.keras",), "a converted model"),
         ("split", "at", (3, [1]), "a list of texts"),
         ("streamed", "axis", ("0", 1.0), "an integer"),
         ("estimate", "rough", ("yes", 1, None), "True or False"),
         ("build", "timeout", ("1h", [1]), "a number or None"),
         ("build", "progress", (True,), "a function"),
-        ("save", "path", (3, None), "a text or a path"),
+        ("save", "path", (3, None), "a text or the path of a file"),
     ],
 )
 def test_values_of_wrong_types_are_told_what_is_accepted(
@@ -301,7 +303,13 @@ def test_values_of_wrong_types_are_told_what_is_accepted(
 
 @pytest.mark.parametrize(
     ("name", "remedy"),
-    [("output_dri", "did you mean 'output_dir'"), ("split_layer_names", "bitsmith.split"), ("name", "project_name")],
+    [
+        ("clock_frequency", "'50 MHz'"),
+        ("device", "names the part"),
+        ("output_dri", "did you mean 'output_dir'"),
+        ("split_layer_names", "bitsmith.split"),
+        ("name", "project_name"),
+    ],
 )
 def test_arguments_of_other_packages_say_what_takes_their_place(name: str, remedy: str) -> None:
     with pytest.raises(TypeError, match=remedy):

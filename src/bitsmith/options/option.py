@@ -9,6 +9,8 @@ from typing import TypeVar, cast
 from bitsmith.config.reading import did_you_mean
 
 _REASONS = {
+    **dict.fromkeys(("clock_frequency", "frequency"), "clock_period takes nanoseconds, or '50 MHz'"),
+    **dict.fromkeys(("device", "fpga_part", "xilinx_part"), "part='...' names the part, board='...' a board"),
     "inputs_channel_last": "channels_last_conversion='internal' has inputs that are channels last",
     "name": "project_name='...' names the circuit",
     "split_layer_names": "bitsmith.split gives the parts of a model (docs/split-and-compose.md)",

@@ -24,7 +24,7 @@ _TYPES: Mapping[str, tuple[_Test, str]] = {
     "int": (lambda value: _is_integer(value), "an integer"),
     "float": (lambda value: _is_integer(value) or isinstance(plain(value), float), "a number"),
     "str": (lambda value: isinstance(value, str), "a text"),
-    "Path": (lambda value: isinstance(value, os.PathLike), "a path"),
+    "Path": (lambda value: isinstance(value, os.PathLike), "the path of a file or folder"),
     "Progress": (callable, "a function that is called with a line"),
     "Sequence[int]": (lambda value: _are(_is_integer, value), "a list of integers"),
     "Sequence[str]": (lambda value: _are(lambda each: isinstance(each, str), value), "a list of texts"),

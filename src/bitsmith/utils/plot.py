@@ -8,6 +8,7 @@ from typing import overload
 from bitsmith.base.project import write_atomically
 from bitsmith.errors import ConfigError
 from bitsmith.model import Model
+from bitsmith.options.signature import answering
 from bitsmith.report.figures.picture import Content, Direction, Dot, Format, Picture, dot, picture, plotted, svg
 
 __all__ = ["model_to_dot", "plot_model"]
@@ -39,6 +40,7 @@ def plot_model(
 ) -> Path: ...
 
 
+@answering
 def plot_model(
     model: Model,
     to_file: str | Path | None = "model.png",
