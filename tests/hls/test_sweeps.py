@@ -26,7 +26,7 @@ from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY
 from tests.hls.test_streams import bounded
 from tests.hls.test_structure import written
 from tests.properties.convolutional import demands, random_decoder, random_network
-from tests.properties.pairs import random_pair
+from tests.properties.pairs import attention_at_once, random_pair
 
 
 def cases(*seeds: int) -> tuple[dict[str, Program], dict[str, Directives]]:
@@ -171,6 +171,7 @@ def test_transposed_convolutions(tmp_path: Path, dialect: Dialect) -> None:
 @EACH_DIALECT
 def test_products_of_two_variables(tmp_path: Path, dialect: Dialect) -> None:
     cases = {f"net{seed}": random_pair(seed) for seed in range(12)}
+    cases["at_once"] = attention_at_once(2, 4, 3, "values"), Directives({"scores": 4}, True)
     programs, directives = ({name: case[k] for name, case in cases.items()} for k in range(2))
     assert any(isinstance(one.kind, Sweep) for case in cases.values() for one in partition(*case).processes)
     assert_equal_to_emulator(programs, dialect, tmp_path, demands=directives, samples=3)

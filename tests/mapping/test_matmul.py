@@ -20,7 +20,7 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from tests.mapping.test_partition import assert_same
 from tests.properties import shares
-from tests.properties.pairs import random_pair
+from tests.properties.pairs import attention_at_once, random_pair
 
 
 @shares(4, fast=2)
@@ -90,3 +90,17 @@ def test_a_layer_of_a_pair_is_given_cycles() -> None:
     program = attention(turned=True)
     assert paced(program, Directives({}, False), 2 * 16 * 32).reuse == {"scores": 32}
     assert paced(program, Directives({}, True), 2 * 16 * 32).reuse == {}
+
+
+@pytest.mark.parametrize("then", ("values", "transposed", "sum of rows", "shifted", "normalized"))
+@pytest.mark.parametrize("shape", [(1, 6, 5), (3, 4, 2), (2, 6, 4), (4, 5, 3)])
+def test_whole_tensors_are_multiplied_in_as_many_turns_as_have_cycles(shape: tuple[int, int, int], then: str) -> None:
+    for reuse in (1, 2, 4, 16):
+        network = assert_same(attention_at_once(*shape, then), Directives({"scores": reuse}, True))
+        assert schedule(network, {}).interval <= reuse
+
+
+@pytest.mark.parametrize(("reuse", "products"), [(1, 192), (2, 96), (4, 48), (8, 24), (16, 12)])
+def test_multipliers_of_whole_tensors_fall_with_cycles(reuse: int, products: int) -> None:
+    network = partition(attention_at_once(2, 8, 4, ""), Directives({"scores": reuse}, True))
+    assert product_of(network).takes[0].token.size * 4 == products

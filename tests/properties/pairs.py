@@ -33,3 +33,23 @@ def random_pair(seed: int) -> tuple[Program, Directives]:
     with build.layer("pair"):
         z = build.cast(build.matmul(x, y), FixedFormat(True, 8, 3, Rounding.RND, Overflow.SAT))
     return build.program([("z", z)]), Directives({"pair": rng.choice([1, 2, 8, 16, 100])}, False)
+
+
+def attention_at_once(heads: int, n: int, m: int, then: str) -> Program:
+    """Scores of ``n`` queries and ``m`` keys, both computed, and what is computed of these."""
+    build, form = ProgramBuilder(), FixedFormat(True, 6, 2)
+    x, y = (build.input(name, (heads, size, 3), form) for name, size in (("x", n), ("y", m)))
+    with build.layer("scores"):
+        z = build.cast(build.matmul(build.neg(x), build.transpose(build.neg(y), (0, 2, 1))), form)
+        match then:
+            case "values":
+                z = build.cast(build.matmul(z, build.neg(y)), form)
+            case "transposed":
+                z = build.transpose(z, (1, 2, 0))
+            case "sum of rows":
+                z = build.sum(z, (1,))
+            case "shifted":
+                z = build.add(z, build.input("bias", (heads, 1, m), form))
+            case "normalized":
+                z = build.mul(z, build.input("scale", (heads, n, 1), form))
+    return build.program([("z", z)])

@@ -26,7 +26,7 @@ from tests.mapping.test_engines import depthwise, pooled
 from tests.mapping.test_partition import demanded
 from tests.properties import judged
 from tests.properties.convolutional import channels_of_their_own, demands, random_decoder, random_network, turns
-from tests.properties.pairs import random_pair
+from tests.properties.pairs import attention_at_once, random_pair
 from tests.properties.programs import random_program
 from tests.properties.recurrent import demands as recurrent_demands
 from tests.properties.recurrent import random_network as random_recurrent_network
@@ -101,6 +101,14 @@ def test_random_decoders(seed: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 4 else ()) for k in range(60)])
 def test_random_pairs(seed: int, tmp_path: Path) -> None:
     assert_streams(*random_pair(seed), tmp_path, seed, frames=4)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize(("then", "reuse"), [("values", 8), ("shifted", 4), ("sum of rows", 2)])
+def test_products_of_whole_tensors_in_turns(then: str, reuse: int, tmp_path: Path) -> None:
+    simulation = assert_streams(attention_at_once(2, 4, 3, then), Directives({"scores": reuse}, True), tmp_path)
+    assert simulation.ii_cycles <= reuse
 
 
 @pytest.mark.slow

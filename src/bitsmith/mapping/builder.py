@@ -135,6 +135,24 @@ class DataflowBuilder:
             self._with_grid[node, axes] = self.regroup(step, shape[:axes], shape[axes:])
         return self._with_grid[node, axes]
 
+    def is_late(self, node: Node, step: StepId) -> bool:
+        """Return True if ``step``, the value of ``node`` of whole tensors, takes more tokens than its layer has cycles.
+
+        So may any step between it and the operands. If these take as many themselves, the node is not what is late.
+        """
+        cycles, todo = self.directives.reuse_factor(node.layer), [self.native_forms.get(step, step)]
+        seen = {self.made(arg) for arg in self.operands(node) if not self.is_constant(arg)}
+        if not self.directives.parallel or any(self.stream(made).tokens > cycles for made in seen):
+            return False
+        while todo:
+            between = todo.pop()
+            if between not in seen:
+                if self.stream(between).tokens > cycles:
+                    return True
+                seen.add(between)
+                todo += self.steps[between].args
+        return False
+
     def native_parallelism(self, node: NodeId) -> int:
         """The number of positions in a token of a node's native form; 1 if a position takes several tokens."""
         if self.is_constant(node):

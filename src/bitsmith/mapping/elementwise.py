@@ -51,10 +51,11 @@ def _at_several_positions(builder: DataflowBuilder, op: ops.Elementwise, node: N
     grid = (math.prod(shape[:axes]) // number,)
 
     def operand(arg: NodeId) -> StepId:
-        if arg in full:
+        own = builder.shape(arg)
+        if len(own) == rank and own[:axes] == shape[:axes] and not builder.is_constant(arg):
             return builder.grouped(arg, number, axes)
-        kept = max(axes - (rank - len(builder.shape(arg))), 0)
-        if not builder.is_constant(arg) and math.prod(builder.shape(arg)[:kept]) == 1:
+        kept = max(axes - (rank - len(own)), 0)
+        if not builder.is_constant(arg) and math.prod(own[:kept]) == 1:
             step = builder.with_grid(arg, kept)
             return builder.repeated(step, np.zeros(grid, dtype=np.int64), grid)
         step = builder.broadcast(arg, shape[:axes], rank)

@@ -43,6 +43,8 @@ def matmul(builder: DataflowBuilder, node: Node) -> StepId:
     in_parts = _in_narrow_tokens(builder, node) if takes_narrow_tokens(builder, node) else None
     if in_parts is None:
         in_parts = groups_at_once(builder, node)
+    if in_parts is None and builder.directives.parallel:
+        in_parts = _in_turns(builder, node)
     if in_parts is not None:
         return in_parts
     shape = node.type.shape
@@ -63,6 +65,28 @@ def matmul(builder: DataflowBuilder, node: Node) -> StepId:
         return builder.token_op(ops.Reshape((shape[-1],)), (builder.token_op(node.op, (left, right), grid),), grid)
     grid = shape[: min(builder.common_grid_axes(node), rank - 2)]
     return builder.token_op(node.op, [builder.broadcast(arg, grid, rank) for arg in (x, y)], grid)
+
+
+def _in_turns(builder: DataflowBuilder, node: Node) -> StepId | None:
+    """Place a product of whole tensors: a token has as few rows of the first as the cycles allow, or matrices of the batch.
+
+    None with a single cycle, for rows that come in few enough tokens, and for tensors that are not of one batch.
+    """
+    x, y = builder.operands(node)
+    (*batch, n, k), m, cycles = builder.shape(x), builder.shape(y)[-1], builder.directives.reuse_factor(node.layer)
+    units = math.prod(batch)
+    if cycles == 1 or (builder.grid_axes(x) and units * n <= cycles):
+        return None
+    if [*builder.shape(y)[:-2]] != batch or any(map(builder.is_constant, (x, y))):
+        return None
+    turns = max(number for number in divisors(units) if number <= cycles)
+    parts = max(number for number in divisors(n) if number <= cycles // units) if turns == units else 1
+    left = builder.regroup(builder.native_form(x), (turns * parts,), (units // turns, n // parts, k))
+    right = builder.regroup(builder.native_form(y), (turns,), (units // turns, k, m))
+    if parts > 1:
+        right = builder.repeated(right, np.repeat(np.arange(turns), parts), (turns * parts,))
+    products = builder.token_op(node.op, (left, right), (turns * parts,))
+    return builder.with_native_form(products, node.type.shape[:-1], node.type.shape[-1:])
 
 
 def _in_narrow_tokens(builder: DataflowBuilder, node: Node) -> StepId | None:

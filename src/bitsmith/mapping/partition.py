@@ -107,6 +107,20 @@ def _input(builder: DataflowBuilder, op: ops.Input, node: Node) -> StepId:
 
 
 def _placed(builder: DataflowBuilder, node: Node) -> StepId:
+    """Place ``node`` position by position, or on whole tensors where its layer has too few cycles for that."""
+    step = _placed_as_it_comes(builder, node)
+    if not builder.is_late(node, step):
+        return step
+    args = [arg for arg in builder.operands(node) if not builder.is_constant(arg)]
+    before = {arg: builder.step_of[arg] for arg in args}
+    builder.step_of |= {arg: builder.with_grid(arg, 0) for arg in args}
+    whole = _placed_as_it_comes(builder, node)
+    late = builder.is_late(node, whole)
+    builder.step_of |= before
+    return step if late else whole
+
+
+def _placed_as_it_comes(builder: DataflowBuilder, node: Node) -> StepId:
     op = node.op
     lasting = isinstance(op, ops.Scan) and op.kept > 0  # of which each frame differs
     if node.args and not lasting and all(map(builder.is_constant, builder.operands(node))):
