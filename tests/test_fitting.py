@@ -169,7 +169,6 @@ def test_nothing_fits(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_backends_of_vendors_look_before_they_start_too(
     network: Path, data: npt.NDArray[np.float64], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -347,7 +346,6 @@ def test_the_most_bits_of_weights_that_fit_are_sought_for_each_of_results(limit:
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_bits_of_the_least_error_are_taken_if_they_are_of_use(
     network: Path, data: npt.NDArray[np.float64], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,7 +75,6 @@ def test_a_transformer_is_one_engine() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 @settings(deadline=None, max_examples=8)
 @given(st.integers(0, 10**6), st.sampled_from([FAST, 16.0, 3.0]))
 def test_random_transformers(seed: int, rate: float) -> None:

@@ -13,7 +13,6 @@ from tests.rtl.test_stream_proofs import ENGINES, assert_proved
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_engine_in_parts_of_rows_and_columns(tmp_path: Path) -> None:
     """Numbers and sums have one bit each, so that the proof is of the places alone: with two it takes more than minutes."""
     grid = (2, 2)
@@ -40,7 +39,6 @@ VISITS = [
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_engine_of_two_visits(tmp_path: Path) -> None:
     """Each takes its own tokens of the operand, once what the visit before gives has left."""
     parameters, by = proof_parameters(VISITS, 3, 4, width=1)

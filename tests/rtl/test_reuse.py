@@ -106,9 +106,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 @pytest.mark.tools
 @pytest.mark.parametrize("products", [MultiplierStyle.CHEAPEST, MultiplierStyle.SHARED])
 @pytest.mark.parametrize("name", LAYERS)
-@pytest.mark.parametrize(
-    "all_factors", [pytest.param(False, id="few", marks=pytest.mark.ci), pytest.param(True, id="all")]
-)
+@pytest.mark.parametrize("all_factors", [pytest.param(False, id="few"), pytest.param(True, id="all")])
 def test_area_never_grows(name: str, all_factors: bool, products: MultiplierStyle, workshop: Workshop) -> None:
     layer = LAYERS[name]
     least = None

@@ -131,6 +131,7 @@ def test_a_circuit_that_two_visits_share(
         ("assign free = claimed != FULL", "assign free = 1'b1"),
     ],
 )
+@pytest.mark.spare
 def test_the_proof_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, instead: str) -> None:
     design, parameters = circuit(monkeypatch)
     assert "Assert failed" in question(tmp_path, design, {**parameters, "STALLS": 4, "AGAIN": 8}, (text, instead))

@@ -181,7 +181,6 @@ def test_many_random_programs(first: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_sixteen_bit_network(tmp_path: Path) -> None:
     program = dense_program([16, 64, 32, 32, 5], 16, 16, 0.0)
     netlist = reduce_widths(elaborate(program))

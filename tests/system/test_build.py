@@ -139,7 +139,6 @@ def test_what_would_take_hours_is_refused_with_the_estimate_before_any_tool_runs
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_a_large_network_converts_and_predicts_and_is_refused(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     sizes = [16, 500, 500, 500, 500, 500, 5]

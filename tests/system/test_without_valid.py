@@ -79,7 +79,6 @@ def test_no_reuse_factors_are_chosen_to_fit(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_a_build_is_the_same_but_for_these(tmp_path: Path) -> None:
     """Circuit, netlist and bitstream of a board, whose serial port has the signals in a wrapper."""
     x = np.random.default_rng(0).uniform(-4, 4, (64, 4)).astype(np.float32)

@@ -25,6 +25,7 @@ from tests.systems.whole_networks import simulated
         (lambda: bert(8, 32, 2, 1), 2000, 0.8),
     ],
 )
+@pytest.mark.spare
 def test_whole_networks(
     build: Callable[[], keras.Model], reuse: int, busy: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
