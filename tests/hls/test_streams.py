@@ -28,7 +28,7 @@ from tests.hls.test_writer import TARGET, dense
 from tests.mapping.test_partition import demanded
 from tests.properties import judged
 
-FEW = (36, 43, 98, 79, 243)
+FEW = (36, 43, 98, 79, 243, 1062)
 STREAMED = Directives({}, parallel=False)
 FORMAT = FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)
 
