@@ -29,6 +29,7 @@ from bitsmith.options import table
 from bitsmith.options.building import BUILD_OPTIONS, Asked, BuildOptions
 from bitsmith.options.option import Option
 from bitsmith.options.project import ProjectConfig
+from bitsmith.options.signature import answering
 from bitsmith.options.table import OPTIONS, Arguments
 
 MODELS = Path(__file__).parents[1] / "src" / "bitsmith" / "data" / "models"
@@ -299,6 +300,14 @@ def test_values_of_wrong_types_are_told_what_is_accepted(
     if call == "explore":
         with pytest.raises(TypeError, match="missing"):  # the values are right
             CALLS[call](**{name: 3 if name == "samples" else np.arange(2, 5)})
+
+
+def test_an_argument_of_an_unknown_type_is_none_of_a_public_function() -> None:
+    def counted(widths: frozenset[int]) -> None:
+        """Count."""
+
+    with pytest.raises(LookupError, match=r"frozenset\[int\]: add a test"):
+        answering(counted)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,17 @@ _TYPES: Mapping[str, tuple[_Test, str]] = {
         "a converted model, as bitsmith.convert returns it",
     ),
 }
-"""Tests of values by the types of signatures, and these in words; values of other types are checked where they are read."""
+"""Tests of values by the types of signatures, and these in words."""
+
+_READ = frozenset(
+    (
+        *("AnyModel", "Model", "ModelLike", "OnnxModel", "TfliteModel", "TorchModel"),
+        *("Arrays", "Samples", "InputShapes", "Example", "Sequence[Example]", "npt.ArrayLike"),
+        *("ConfigLike", "Layers", "BitsLike", "Goal", "Plot", "Comparison", "Grid"),
+        *("Mapping[str, object]", "Mapping[str, str]", "Mapping[str, npt.ArrayLike]"),
+    )
+)
+"""Types of signatures whose values are checked where these are read, since a test would be a second reader."""
 
 _HEAD = "Args:\n"
 _WIDTH = 118
@@ -87,9 +97,17 @@ def answering(function: _Function, read: Collection[str] = ()) -> _Function:
 
 
 def _types(annotation: object) -> Sequence[str]:
-    """The types of an annotation, if values of all of them can be tested."""
+    """The types of an annotation, if values of all of them can be tested; none of what has no annotation.
+
+    Raises:
+        LookupError: for a type that neither table has, so that no argument of a user is left unchecked.
+    """
+    if annotation is inspect.Parameter.empty:
+        return ()
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
     types = text.removeprefix("pathlib.").split(" | ")
+    if unknown := set(types) - _TYPES.keys() - _READ:
+        raise LookupError(f"{', '.join(sorted(unknown))}: add a test of its values, or name it among what is read")
     return types if all(kind in _TYPES for kind in types) else ()
 
 
