@@ -102,8 +102,7 @@ def test_tokens(family: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.tools
-@pytest.mark.parametrize(("tokens", "bits", "memories"), [pytest.param(700, 7, 1, marks=pytest.mark.ci), (1030, 13, 2)])
-@pytest.mark.spare
+@pytest.mark.parametrize(("tokens", "bits", "memories"), [(700, 7, 1), (1030, 13, 2)])
 def test_fifos_of_single_port_memory(tokens: int, bits: int, memories: int, tmp_path: Path) -> None:
     whole, program = resolve_part("iCE40UP5K-SG48"), waiting(tokens, bits)
     part = replace(whole, die=replace(whole.die, brams=0))

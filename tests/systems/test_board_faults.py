@@ -44,10 +44,7 @@ def test_boards_of_a_column_have_the_same_files() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "each", [pytest.param(each, id=each.boards[0], marks=[pytest.mark.ci] * (len(each.boards) > 1)) for each in COLUMNS]
-)
-@pytest.mark.spare
+@pytest.mark.parametrize("each", COLUMNS, ids=lambda each: each.boards[0])
 def test_faults_are_named(tmp_path: Path, each: Alike) -> None:
     said = named(each.boards[0], tmp_path)
     column = COLUMNS.index(each) + 2

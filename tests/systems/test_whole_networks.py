@@ -16,7 +16,6 @@ from tests.systems.whole_networks import simulated
 
 @pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning")  # of random weights in eight bits
 @pytest.mark.slow
-@pytest.mark.ci
 @pytest.mark.parametrize(
     ("build", "reuse", "busy"),
     [
@@ -25,7 +24,6 @@ from tests.systems.whole_networks import simulated
         (lambda: bert(8, 32, 2, 1), 2000, 0.8),
     ],
 )
-@pytest.mark.spare
 def test_whole_networks(
     build: Callable[[], keras.Model], reuse: int, busy: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
