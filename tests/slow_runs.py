@@ -2,7 +2,8 @@
 
 ``slow_runs.tsv`` has a line for each file of tests: how many it has, how many ran at which commit, seconds of processor time.
 Files come first that are not complete or have failed at another commit, the cheapest first, then those of the oldest commits.
-A later run goes on where one has ended.
+A later run goes on where one has ended, also at another commit: the record names the first. A file begins again if a test of it
+failed at another commit, or if its tests are more or fewer.
 """
 
 from __future__ import annotations
@@ -94,8 +95,9 @@ def _pytest(tests: Sequence[str], *options: str) -> tuple[list[str], float]:
 
 
 def run(row: Row, names: Sequence[str], commit: str) -> Row:
-    """Run further tests of a row, from the first on if others ran at another commit; prints what pytest says of bad ones."""
-    row = row if row.commit == commit else Row(row.file, row.tests, commit=commit)
+    """Run further tests of a row, or all again if one failed at another commit; prints what pytest says of bad ones."""
+    if row.commit != commit and (row.failed or row.ran in {0, row.tests}):
+        row = Row(row.file, row.tests, commit=commit)
     names = names[row.ran :]
     with TemporaryDirectory() as folder:
         results = Path(folder, "results.xml")
@@ -126,7 +128,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "::" in name:
             files.setdefault(name.partition("::")[0], []).append(name)
     known, lock = read(RECORD), Lock()
-    rows = {name: replace(known.get(name, Row(name, 0)), tests=len(tests)) for name, tests in files.items()}
+    rows = {
+        name: known[name] if name in known and known[name].tests == len(tests) else Row(name, len(tests))
+        for name, tests in files.items()
+    }
     waiting = dict(rows)
 
     def work(_: int) -> None:

@@ -49,6 +49,7 @@ def test_a_run_goes_on_or_begins_again(tmp_path: Path, monkeypatch: pytest.Monke
     row = slow_runs.run(Row("file", 5), names, "c")
     assert row == Row("file", 5, passed=1, failed=1, skipped=1, seconds=60, commit="c")
     assert slow_runs.run(row, names, "d").seconds == 60
+    assert slow_runs.run(replace(row, passed=2, failed=0), names, "d").commit == "c"
     monkeypatch.setattr(slow_runs, "_pytest", pytest_that_dies)
     assert slow_runs.run(row, names, "c") == replace(row, failed=3, seconds=61)
-    assert chunks == [names, names, names[3:]]
+    assert chunks == [names, names, names[3:], names[3:]]
