@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
+from operator import and_, or_
 
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.kinds import FoldedProduct
+from bitsmith.dataflow.kinds import FoldedProduct, Reorder
+from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.storage import Memory
+from bitsmith.dataflow.timing import reorder_rows
+from bitsmith.dataflow.wires import Wiring
 from bitsmith.devices.blocks import LargeMemory
 from bitsmith.devices.parts import resolve_part
 from bitsmith.estimate.needs import missing
-from bitsmith.estimate.size import estimate_layout
+from bitsmith.estimate.size import estimate_layout, guess_layout
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.memories import Candidate, can_hold, chosen
+from bitsmith.mapping.memories import Candidate, blocks_needed, can_hold, chosen
 from bitsmith.mapping.partition import partition
 from tests.mapping.test_engines import depthwise, engines, residual, shared
 
@@ -122,3 +127,23 @@ def test_multipliers_have_a_row_for_each_bit_that_a_weight_ever_has(tiles: int) 
     """Of 3 bits for -1, 0, 1 and 2: none of a weight that is always 0, two of one that is 1 or 2, one where all are the sign."""
     weights = np.array([[0, 1, -1], [0, 2, 0]] * (tiles // 2)).reshape(1, tiles, 3, 1)
     assert FoldedProduct(weights, 0).weight_rows == pytest.approx((2 / 3, 3 / 9))
+
+
+def test_tables_of_another_order_are_among_the_memory_blocks_that_are_needed() -> None:
+    """As the estimate has them: the places of tokens, of which some bits are the same in all words."""
+    builder, family = ProgramBuilder(), PART.family
+    x = builder.input("x", (32, 32, 2), FixedFormat(True, 8, 4))
+    program = builder.program([("y", builder.transpose(x, (1, 0, 2)))])
+    directives = Directives({}, False, block=family.area.block)
+    network = partition(program, directives)
+    planned, _ = fifos(network, {})
+    needed = blocks_needed(Wiring(network), planned, PART)
+    (place,) = (place for place, blocks in needed.items() if blocks)
+    process = network.processes[place[0]]
+    assert isinstance(process.kind, Reorder)
+    depth = next(fifo.depth for fifo in planned if (fifo.consumer, fifo.operand) == place)
+    _, table = process.kind.memories(process.takes, process.results, depth)
+    rows, width = reorder_rows(process.kind.source, process.takes[0].tokens, depth)
+    differing = reduce(or_, rows) ^ reduce(and_, rows)
+    assert (table.words, table.bits, table.differing) == (len(rows), width, differing.bit_count())
+    assert needed[place] == guess_layout(program, directives, family, None).bram

@@ -30,6 +30,7 @@ from bitsmith.dataflow.timing import (
     counted,
     every,
     is_monotone,
+    order_table,
     reorder_timing,
     single,
     sweep_bounds,
@@ -325,7 +326,9 @@ class Reorder:
     logic: ClassVar[Logic] = NO_LOGIC
 
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
-        return [] if is_monotone(self.source) else [Memory(addressed(depth), takes[0].bits)]
+        if is_monotone(self.source):
+            return []
+        return [Memory(addressed(depth), takes[0].bits), order_table(self.source, takes[0].tokens, depth)]
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         return [with_zeros(tokens[0])[self.source]]

@@ -13,6 +13,7 @@ import numpy as np
 
 from bitsmith.base.lately import lately
 from bitsmith.dataflow.polyline import Polyline
+from bitsmith.dataflow.storage import Memory
 from bitsmith.dataflow.tokens import Grid, Numbers, period
 from bitsmith.ir import ops
 
@@ -151,8 +152,8 @@ def order_bits(source: Numbers, tokens: int) -> int:
     return (period(order_flags(source, tokens)) - 1).bit_length()
 
 
-def reorder_rows(source: Numbers, tokens: int, depth: int) -> tuple[list[int], int]:
-    """The words of the table by which a memory of ``depth`` tokens is read, and their bits.
+def _order(source: Numbers, tokens: int, depth: int) -> list[tuple[Numbers, int]]:
+    """The parts of words of the table by which a memory of ``depth`` tokens is read, and the bits of each.
 
     From the lowest bit on: the place of a token in its frame, if zeros are given instead, and the tokens that must be there
     and that are freed, both counted from the first that is not yet freed.
@@ -160,12 +161,29 @@ def reorder_rows(source: Numbers, tokens: int, depth: int) -> tuple[list[int], i
     read = reorder_timing(source, tokens).sequencers[-1]
     taken, low, count = read.takes[0].dense(), max(depth - 1, 1).bit_length(), depth.bit_length()
     before = np.concatenate([[0], taken[:-1]])
-    parts = zip(source.tolist(), (read.needs[0].dense() - before).tolist(), (taken - before).tolist(), strict=True)
-    rows = [
-        max(place, 0) % (1 << low) | (place < 0) << low | need << low + 1 | take << low + 1 + count
-        for place, need, take in parts
+    places = np.maximum(source, 0) % (1 << low)
+    return [
+        (places, low),
+        ((source < 0).astype(source.dtype), 1),
+        (read.needs[0].dense() - before, count),
+        (taken - before, count),
     ]
-    return rows, low + 1 + 2 * count
+
+
+def order_table(source: Numbers, tokens: int, depth: int) -> Memory:
+    """The table by which a memory of ``depth`` tokens is read."""
+    parts = _order(source, tokens, depth)
+    differing = sum(int(np.bitwise_or.reduce(part) ^ np.bitwise_and.reduce(part)).bit_count() for part, _ in parts)
+    return Memory(len(source), sum(bits for _, bits in parts), filled=True, differing=differing)
+
+
+def reorder_rows(source: Numbers, tokens: int, depth: int) -> tuple[list[int], int]:
+    """The words of the table by which a memory of ``depth`` tokens is read, and their bits."""
+    rows, width = [0] * len(source), 0
+    for part, bits in _order(source, tokens, depth):
+        rows = [row | number << width for row, number in zip(rows, part.tolist(), strict=True)]
+        width += bits
+    return rows, width
 
 
 def _monotone(source: Numbers, tokens: int) -> tuple[Numbers, Numbers, Numbers]:
