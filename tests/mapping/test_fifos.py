@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from bitsmith.building.job import Target
-from bitsmith.dataflow.kinds import Outside
+from bitsmith.dataflow.kinds import Engine, Outside, Source
 from bitsmith.dataflow.processes import Network
+from bitsmith.dataflow.replay import StoredWeights
 from bitsmith.dataflow.schedule import fifos, schedule
 from bitsmith.dataflow.wires import Wiring
 from bitsmith.devices.family import Part
 from bitsmith.devices.parts import resolve_part
 from bitsmith.estimate.size import guess_layout
-from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives, WeightsBus
 from bitsmith.mapping.fifos import with_fifos_outside
@@ -25,8 +26,9 @@ from bitsmith.mapping.multipliers import latencies_of
 from bitsmith.mapping.partition import partition
 from bitsmith.model.estimates import Estimate
 from bitsmith.passes.program import drop_dead
-from tests.mapping.test_engines import FORMAT, convolved
+from tests.mapping.test_engines import FORMAT, convolved, shared
 from tests.mapping.test_partition import assert_executed
+from tests.properties.transformers import in_visits, transformer
 
 PART = resolve_part("xc7z020clg400-1")
 
@@ -43,6 +45,23 @@ def skips(seed: int) -> Program:
         with builder.layer(f"sum_{number}"):
             x = builder.cast(builder.add(x, y), FORMAT)
     return drop_dead(builder.program([("y", x)]), keep_probes=False)
+
+
+def forked(seed: int) -> Program:
+    """Convolutions of an image, of what they give, and of both side by side: three engines, and a skip connection."""
+    rng, builder = np.random.default_rng(seed), ProgramBuilder()
+    x = builder.input("x", (int(rng.integers(6, 9)), 12, 8), FORMAT)
+
+    def several(x: Value, part: str) -> Value:
+        for number in range(2):
+            with builder.layer(f"{part}{number}"):
+                x = builder.max(convolved(builder, x, 8, seed + number), builder.const(0))
+        return x
+
+    passed = several(x, "first")
+    with builder.layer("joined"):
+        x = builder.concat([passed, several(passed, "second")], -1)
+    return drop_dead(builder.program([("y", several(x, "third"))]), keep_probes=False)
 
 
 def limited(blocks: int) -> Part:
@@ -73,6 +92,64 @@ def short_of(seed: int, blocks: int) -> Directives:
     """Directives for a part that lacks so many blocks for `skips`."""
     network = partition(skips(seed), demands(seed, 1000))
     return demands(seed, blocks_of(network) - blocks)
+
+
+def lacking_one(program: Program, directives: Directives) -> Directives:
+    """``directives`` for a part that lacks a block for all FIFOs."""
+    free = replace(directives, block=PART.family.area.block, part=limited(1000))
+    return replace(free, part=limited(blocks_of(partition(program, free)) - 1))
+
+
+def in_turn(seed: int, rate: float) -> tuple[Program, Directives]:
+    """Three engines that take their weights, and lack a block for the FIFO between them."""
+    program = forked(seed)
+    return program, lacking_one(program, replace(shared(program, 2000), weights_rate=rate))
+
+
+def visited(seed: int) -> tuple[Program, Directives]:
+    """An engine with visits of attention, and a FIFO without room before a later visit."""
+    program = drop_dead(transformer(seed, 10), keep_probes=False)
+    return program, lacking_one(program, in_visits(program, seed, 1e9))
+
+
+def stored(network: Network) -> list[StoredWeights]:
+    kinds = (process.kind for process in network.processes)
+    return [kind.stored for kind in kinds if isinstance(kind, Source) and kind.stored is not None]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [1e6, pytest.param(8.0, marks=pytest.mark.ci)])
+def test_weights_of_engines_come_as_much_slower_as_fifos_need(rate: float) -> None:
+    """No more bits move in a cycle than the memory gives, whatever it is slower than."""
+    program, directives = in_turn(0, rate)
+    plain = partition(program, directives)
+    network = with_fifos_outside(plain, directives)
+    (fifo,) = outside(network)
+    assert "joined" in fifo.name and blocks_of(network) <= blocks_of(plain)
+    moved = [(stream.bits, one.kind.gap, 2) for one in network.processes if one.kind is fifo for stream in one.takes]
+    moved += [
+        (one.results[0].bits, one.kind.stored.gap, 1)
+        for one in network.processes
+        if isinstance(one.kind, Source) and one.kind.stored is not None
+    ]
+    assert sum(times * bits / gap for bits, gap, times in moved) <= rate
+    slower = [one.gap >= before.gap for one, before in zip(stored(network), stored(plain), strict=True)]
+    assert len(slower) == 3 and all(slower)
+    assert (stored(network)[-1].gap > stored(plain)[-1].gap) == (rate < 10)
+    assert_executed(program, network, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_what_comes_of_a_visit_leaves_before_a_later_one() -> None:
+    program, directives = visited(2)
+    plain = partition(program, directives)
+    network = with_fifos_outside(plain, directives)
+    (number,) = (place for place, one in enumerate(network.processes) if isinstance(one.kind, Outside))
+    (consumer,) = (place for place, one in enumerate(network.processes) if number in {arg.process for arg in one.args})
+    assert isinstance(network.processes[consumer].kind, Engine) and consumer < number
+    assert blocks_of(network) == blocks_of(plain) - 1
+    assert_executed(program, network, 2)
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from bitsmith.rtl import uart_wrapper
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_fetched_weights import FAST
-from tests.mapping.test_fifos import short_of, skips
+from tests.mapping.test_fifos import in_turn, short_of, skips, visited
 from tests.mapping.test_partition import demanded
 from tests.properties.outside import through_memories
 from tests.properties.programs import random_program
@@ -65,14 +65,32 @@ def test_visits_of_an_engine(seed: int, tmp_path: Path) -> None:
     assert_outside(program, in_visits(program, seed, FAST), tmp_path, seed, 3, whole=True)
 
 
+def assert_fifos_leave(program: Program, directives: Directives, folder: Path, seed: int) -> None:
+    network = with_fifos_outside(partition(program, directives), directives)
+    assert network is not partition(program, directives)
+    assert_streams(program, directives, folder, seed, 3, lambda network: with_fifos_outside(network, directives))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.ci), 1, 2])
 def test_fifos_without_room(seed: int, tmp_path: Path) -> None:
     """The writer is in a frame while the reader is in the one before."""
-    program, directives = skips(seed), short_of(seed, 1)
-    network = with_fifos_outside(partition(program, directives), directives)
-    assert network is not partition(program, directives)
-    assert_streams(program, directives, tmp_path, seed, 3, lambda network: with_fifos_outside(network, directives))
+    assert_fifos_leave(skips(seed), short_of(seed, 1), tmp_path, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [pytest.param(8.0, marks=pytest.mark.ci), 1e6])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_fifos_beside_weights(seed: int, rate: float, tmp_path: Path) -> None:
+    """Engines take their weights from the memory that a skip connection passes through."""
+    assert_fifos_leave(*in_turn(seed, rate), tmp_path, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(2, marks=pytest.mark.ci), 5])
+def test_fifos_before_visits(seed: int, tmp_path: Path) -> None:
+    """What comes of a visit waits outside for a later one, and weights come from there."""
+    assert_fifos_leave(*visited(seed), tmp_path, seed)
 
 
 @pytest.mark.parametrize("wrapper", ["axis", "axil", "avalon"])

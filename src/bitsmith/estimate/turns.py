@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bitsmith.dataflow.kinds import Engine, Outside, Source
-from bitsmith.dataflow.processes import Network, Process
+from bitsmith.dataflow.processes import Network
 
 _NAMED = 6
 """Layers that a note names."""
@@ -91,7 +91,8 @@ def engine_cycles(network: Network) -> Iterator[EngineCycles]:
         kind = process.kind
         if not isinstance(kind, Engine):
             continue
-        outside = next((one for one in network.processes if _is_map(one, number)), None)
+        read = (network.processes[source.process] for source in process.args)
+        outside = next((one for one in read if isinstance(one.kind, Outside) and one.args[0].process == number), None)
         moved = (outside.takes[0].tokens, outside.results[0].tokens) if outside else (0, 0)
         bits, gap = kind.table.bits, 0
         if kind.fed:
@@ -100,11 +101,6 @@ def engine_cycles(network: Network) -> Iterator[EngineCycles]:
             assert isinstance(source, Source) and source.stored is not None
             bits, gap = replay.takes[0].bits, source.stored.gap
         yield EngineCycles(tuple(_layers(kind, gap)), kind.lanes * kind.positions, bits, gap, kind.biases, *moved)
-
-
-def _is_map(process: Process, engine: int) -> bool:
-    """Return True if a process has the maps of an ``engine`` in a memory outside."""
-    return isinstance(process.kind, Outside) and process.args[0].process == engine
 
 
 def _layers(kind: Engine, gap: int) -> Iterator[LayerCycles]:

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bitsmith.base.lately import lately
-from bitsmith.dataflow.kinds import Outside, Rom, Source
+from bitsmith.dataflow.kinds import Engine, Outside, Rom, Source
 from bitsmith.dataflow.processes import Network, OutputPort, Process, gives_back
 from bitsmith.dataflow.schedule import Fifo, fifos
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.dataflow.wires import Wiring
 from bitsmith.devices.family import Part
 from bitsmith.ir.program import Program
-from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.directives import Directives, WeightsBus
 from bitsmith.mapping.engine.fetched import word_cycles
 from bitsmith.mapping.engine.outside import way_cycles
 from bitsmith.mapping.memories import Place, blocks_needed
@@ -30,24 +30,49 @@ def with_room(program: Program, directives: Directives) -> Network:
 
 
 def with_fifos_outside(network: Network, directives: Directives) -> Network:
-    """``network`` with FIFOs in the memory outside, if it lacks memory blocks for FIFOs alone, and no weights come from there."""
+    """``network`` with FIFOs in the memory outside, if it lacks memory blocks for FIFOs alone.
+
+    What comes from there for engines comes as much slower as these FIFOs need. Without engines they must not slow the rest down.
+    """
     part, rate = directives.part, directives.weights_rate
-    has_weights = any(isinstance(one.kind, Source) and one.kind.stored is not None for one in network.processes)
-    if part is None or rate is None or directives.parallel or has_weights:
+    if part is None or rate is None or directives.parallel:
         return network
     latencies = latencies_of(network, directives.block)
     least, _ = fifos(network, latencies, planned=False)
     if sum(blocks_needed(Wiring(network), least, part).values()) > part.die.brams:
         return network
     chosen, interval = _chosen(network, latencies, part)
-    moved = {place: stream.tokens * stream.bits for place, stream in chosen.items()}
-    gaps = {
-        place: word_cycles(stream.bits, rate / 2 * moved[place] / sum(moved.values()), directives.weights_bus)
-        for place, stream in chosen.items()
-    }
-    if any(gap * chosen[place].tokens > interval for place, gap in gaps.items()):
+    if not chosen:
         return network
-    return _moved(network, gaps, way_cycles(directives.weights_bus))
+    bus, moved = directives.weights_bus, {place: 2 * stream.tokens * stream.bits for place, stream in chosen.items()}
+    others = [_moved_bits(process) for process in network.processes]
+    share = rate / (sum(others) + sum(moved.values()))
+    gaps = {place: word_cycles(stream.bits, share * moved[place] / 2, bus) for place, stream in chosen.items()}
+    if not any(others) and any(gap * chosen[place].tokens > interval for place, gap in gaps.items()):
+        return network
+    slower = [
+        _slower(process, share * bits, bus) if bits else process
+        for process, bits in zip(network.processes, others, strict=True)
+    ]
+    return _moved(Network(tuple(slower)), gaps, way_cycles(bus))
+
+
+def _moved_bits(process: Process) -> int:
+    """The bits of a frame that a process moves from or to the memory outside: weights of engines, and their maps."""
+    kind = process.kind
+    if isinstance(kind, Outside) or (isinstance(kind, Source) and kind.stored is not None):
+        return sum(stream.tokens * stream.bits for stream in (*process.takes, *process.results))
+    return 0
+
+
+def _slower(process: Process, rate: float, bus: WeightsBus | None) -> Process:
+    """``process`` with no more than ``rate`` bits in a cycle from the memory outside, both ways together."""
+    kind, bits = process.kind, process.results[0].bits
+    if isinstance(kind, Outside):
+        return replace(process, kind=replace(kind, gap=max(kind.gap, word_cycles(bits, rate / 2, bus))))
+    assert isinstance(kind, Source) and kind.stored is not None, "nothing else moves bits"
+    stored = replace(kind.stored, gap=max(kind.stored.gap, word_cycles(bits, rate, bus)))
+    return replace(process, kind=replace(kind, stored=stored))
 
 
 def _chosen(network: Network, latencies: Mapping[int, int], part: Part) -> tuple[Mapping[Place, Stream], int]:
@@ -64,28 +89,34 @@ def _chosen(network: Network, latencies: Mapping[int, int], part: Part) -> tuple
 
 
 def _may_leave(network: Network, fifo: Fifo) -> bool:
-    """Return True if a FIFO has what is made earlier, of each frame anew, and no more of it than a frame."""
+    """Return True if a FIFO has no more than a frame, of each frame anew: no constants or states, but results of visits."""
     if fifo.operand < 0:
         return False
-    source = network.processes[fifo.consumer].args[fifo.operand]
+    consumer = network.processes[fifo.consumer]
+    source = consumer.args[fifo.operand]
     is_constant = isinstance(network.processes[source.process].kind, Rom)
-    return not (is_constant or gives_back(fifo.consumer, source)) and fifo.depth <= network.stream(source).tokens
+    is_state = gives_back(fifo.consumer, source) and not isinstance(consumer.kind, Engine)
+    return not (is_constant or is_state) and fifo.depth <= network.stream(source).tokens
 
 
 def _moved(network: Network, gaps: Mapping[Place, int], latency: int) -> Network:
-    """``network`` with a memory of such gaps before each of some operands."""
-    if not gaps:
-        return network
-    before = [sum(one <= number for one, _ in gaps) for number in range(len(network.processes))]
-    new = list[Process]()
+    """``network`` with a memory of such gaps before each of some operands, which comes after what makes it."""
+    new, numbers, outside = list[Process](), list[int](), dict[Place, OutputPort]()
     for number, process in enumerate(network.processes):
-        args = [OutputPort(source.process + before[source.process], source.port) for source in process.args]
-        for operand, source in enumerate(process.args):
-            if (number, operand) in gaps:
+        numbers.append(len(new))
+        new.append(process)
+        for place, gap in gaps.items():
+            consumer = network.processes[place[0]]
+            source = consumer.args[place[1]]
+            if source.process == number:
                 stream = network.stream(source)
-                name = f"{'_'.join(process.layers[:1])}_fifo{len(new)}"
-                outside = Outside(name, ((0, stream.tokens),), gaps[number, operand], latency)
-                new.append(Process(outside, (args[operand],), (stream,), (stream,), process.layers))
-                args[operand] = OutputPort(len(new) - 1)
-        new.append(replace(process, args=tuple(args)))
+                name = f"{'_'.join(consumer.layers[:1])}_fifo{len(new)}"
+                memory = Outside(name, ((0, stream.tokens),), gap, latency)
+                outside[place] = OutputPort(len(new))
+                taken = (OutputPort(numbers[-1], source.port),)
+                new.append(Process(memory, taken, (stream,), (stream,), consumer.layers))
+    for number, process in enumerate(network.processes):
+        ports = (OutputPort(numbers[source.process], source.port) for source in process.args)
+        args = tuple(outside.get((number, operand), port) for operand, port in enumerate(ports))
+        new[numbers[number]] = replace(process, args=args)
     return Network(tuple(new))

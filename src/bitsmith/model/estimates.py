@@ -5,7 +5,6 @@ In: a program, its layout and a target. Out: the size, whether that fits the par
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,6 +12,7 @@ from bitsmith.building.design import circuit
 from bitsmith.building.job import Target
 from bitsmith.building.notes import notes_on_reuse
 from bitsmith.dataflow.outside import Outside, fifos_outside
+from bitsmith.dataflow.processes import Network
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.needs import fits, packed_luts
 from bitsmith.estimate.size import guess_layout
@@ -22,7 +22,6 @@ from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine.engines import lacking_cycles, regions_of
 from bitsmith.mapping.fifos import with_room
-from bitsmith.mapping.partition import partition
 from bitsmith.model.points import size_of
 from bitsmith.passes.program import drop_dead
 from bitsmith.report.shown import Shown
@@ -80,31 +79,29 @@ class Estimate(Shown):
         return guess_layout(program, self.directives, family, self.target.budget_ns(family))
 
     @cached_property
+    def _network(self) -> Network | None:
+        """The processes of a circuit that has a memory outside; None without one."""
+        program = drop_dead(self.program, keep_probes=False)
+        if self.directives.weights_rate is None or self.directives.unrolled(program):
+            return None
+        return with_room(program, replace(self.directives, block=self.target.known_part.family.area.block))
+
+    @cached_property
     def fetched(self) -> tuple[EngineCycles, ...]:
         """Engines whose weights come from the memory of the target, each with what its layers wait for."""
-        if self.directives.weights_rate is None:
-            return ()
-        program = drop_dead(self.program, keep_probes=False)
-        directives = replace(self.directives, block=self.target.known_part.family.area.block)
-        return tuple(engine for engine in engine_cycles(partition(program, directives)) if engine.gap)
+        return () if self._network is None else tuple(each for each in engine_cycles(self._network) if each.gap)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """Notes on reuse factors without use, on what engines wait for, and on layers side by side for lack of cycles."""
         program = drop_dead(self.program, keep_probes=False)
+        processes = () if self._network is None else self._network.processes
+        memories = ((one.kind, one.takes[0].tokens) for one in processes if isinstance(one.kind, Outside))
         if not self.directives.engine:
-            return (*notes_on_reuse(self.program, self.directives, self.interval), *self._fifos(program))
+            return (*notes_on_reuse(self.program, self.directives, self.interval), *fifos_outside(memories))
         lacking = lacking_cycles(regions_of(builder_of(program, self.directives)), self.directives)
         beside = [] if lacking is None else [f"Layers are counted side by side, which a build refuses: {lacking}"]
-        return (*map(str, self.fetched), *beside)
-
-    def _fifos(self, program: Program) -> Iterator[str]:
-        """A note on FIFOs of ``program`` in the memory of the target."""
-        directives = replace(self.directives, block=self.target.known_part.family.area.block)
-        if directives.weights_rate is not None and not directives.unrolled(program):
-            network = with_room(program, directives)
-            kinds = ((process.kind, process.takes) for process in network.processes)
-            yield from fifos_outside((kind, takes[0].tokens) for kind, takes in kinds if isinstance(kind, Outside))
+        return (*map(str, self.fetched), *fifos_outside(memories), *beside)
 
     @property
     def fits(self) -> bool:
