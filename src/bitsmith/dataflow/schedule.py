@@ -22,6 +22,7 @@ from itertools import zip_longest
 
 import numpy as np
 
+from bitsmith.base.lately import lately
 from bitsmith.dataflow.advance import Known, Wait, least_times, raised
 from bitsmith.dataflow.kinds import Source
 from bitsmith.dataflow.links import Link, Moves, indices, round_trips
@@ -131,6 +132,7 @@ def _frames(
     return frames
 
 
+@lately(4)
 def fifos(network: Network, latencies: Mapping[int, int], *, planned: bool = True) -> tuple[tuple[Fifo, ...], int]:
     """The FIFOs of the schedule, and its interval, which take a fraction of its time; those of one place unless ``planned``."""
     graph = _SequencerGraph(network, latencies, Process.timing)
