@@ -3,6 +3,7 @@
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+from bitsmith.config.begun import NAMES, TYPES, begun
 from bitsmith.config.model import DEFAULT, MAXIMUM, OPTION_KEYS, read_bits, read_maximum, read_reuse_factor
 from bitsmith.config.precision import parse_precision
 from bitsmith.config.reading import Problems, did_you_mean, shown
@@ -44,7 +45,8 @@ def config_from_network(
     Raises:
         ConfigError: an argument that is not understood.
     """
-    if granularity not in GRANULARITIES:
+    named = granularity.lower() if isinstance(granularity, str) else granularity
+    if named not in GRANULARITIES:
         raise ConfigError(
             f"granularity {shown(granularity)}",
             accepted="'model', 'type' or 'name'",
@@ -67,8 +69,8 @@ def config_from_network(
     if bits is not None:
         model["Bits"] = _read_bits(bits)
     config: dict[str, Any] = {"Model": model}
-    if groups := _groups(network, granularity):
-        section = {"type": "LayerType", "name": "LayerName"}[granularity]
+    if groups := _groups(network, named):
+        section = {"type": TYPES, "name": NAMES}[named]
         own = decided(network)
         config[section] = {
             name: _entry(nodes[0], precision, default_reuse_factor, {key for node in nodes for key in own[node.name]})
@@ -76,7 +78,7 @@ def config_from_network(
         }
         if not any(precision in entry["Precision"].values() for entry in config[section].values()):
             model["Precision"][DEFAULT] = _AUTO  # where the model decides all of these a format would have no effect
-    return config
+    return begun(config, network.nodes)
 
 
 def _groups(network: Network, granularity: str) -> dict[str, list[NetworkNode]]:

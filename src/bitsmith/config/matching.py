@@ -86,6 +86,16 @@ def _numbered_from_zero(nodes: Sequence[NetworkNode], wanted: Mapping[str, Choic
     return numbered
 
 
+def meant_by(nodes: Sequence[NetworkNode]) -> dict[str, tuple[str, ...]]:
+    """Names that an entry may have, and the layer's own; of a name that is a layer in other tools alone, its own."""
+    known = [node for node in nodes if not node.inner]
+    names = {node.name: (node.name,) for node in known}
+    others = {name: (own,) for name, own in _other_names(known).items()}
+    zeros = {f"{name}_0": (name,) for name in names if name in _RESERVED}
+    inside = {f"{name}_linear": () for name in names}
+    return {**inside, **zeros, **others, **names}
+
+
 def _is_use(node: NetworkNode, first: NetworkNode) -> bool:
     """True of a later use of the layer that ``first`` is the first use of, or of its part."""
     use = _USE.fullmatch(node.name)

@@ -5,6 +5,7 @@ BitsmithError
 ├── UnsupportedError      a layer, argument or op that cannot be translated faithfully
 │   └── ApproximateError  ... exactly, though it can be approximated: with allow_approximate
 ├── ConfigError           a key or value of the user's configuration
+│   ├── ConfigKeyError           ... that a generated configuration has no entry for
 │   └── ConfigProblemsError      ... and several of them
 ├── RangeError            a number format or size beyond what is supported
 ├── ProgramError          a core program that breaks a rule of the IR (a defect of ours, or of a parsed text)
@@ -95,6 +96,12 @@ class ApproximateError(UnsupportedError):
 
 class ConfigError(BitsmithError):
     """A key or value of the user's configuration."""
+
+
+class ConfigKeyError(ConfigError, KeyError):
+    """A key that a generated configuration has no entry for."""
+
+    __str__ = Exception.__str__
 
 
 class ConfigProblemsError(ConfigError):

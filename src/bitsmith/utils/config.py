@@ -138,7 +138,9 @@ def config_from_pytorch_model(
     config = _config(TORCH, model, *choices, bits=bits, layers=layers, example=example, input_shape=input_shape)
     if channels_last_conversion != "full":
         config["Model"]["ChannelsLastConversion"] = channels_last_conversion
-    return config if input_shape is None else {**config, "InputShape": input_shape}
+    if input_shape is not None:
+        config["InputShape"] = input_shape
+    return config
 
 
 def _config(
@@ -157,7 +159,7 @@ def _config(
 ) -> dict[str, Any]:
     """A configuration of all choices of a model of ``framework``."""
     shapeless = framework.shapeless is not None and framework.shapeless.is_one(model)
-    if granularity == "model" and input_shape is None and example is None and shapeless:
+    if str(granularity).lower() == "model" and input_shape is None and example is None and shapeless:
         network = Network((), (), (), type(model).__name__)  # no choice names a layer, and a shape alone shows them
     else:
         network = read_as(framework, model, ReadOptions(example=example, input_shape=input_shape, layers=layers))
