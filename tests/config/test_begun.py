@@ -128,3 +128,14 @@ def test_without_layers_any_name_may_have_an_entry() -> None:
     config = config_from_network(Network((), (), (), "module"))
     config["LayerName"]["anything"]["Precision"]["weight"] = "fixed<8,4>"
     assert config["LayerName"] == {"anything": {"Precision": {"weight": "fixed<8,4>"}}}
+
+
+def test_numbers_in_quotes_are_numbers() -> None:
+    config = {
+        "Model": {"ReuseFactor": "2"},
+        "LayerName": {"fc1": {"ReuseFactor": " 4 ", "Bits": "8", "Headroom": "1.5"}},
+    }
+    resolved = resolve(NETWORK, config)
+    assert [node.settings.reuse_factor for node in resolved.nodes if node.name in ("fc1", "0")] == [4, 2]
+    assert resolved.node("fc1").settings.bits.result == 8
+    assert resolved.node("fc1").settings.headroom == 1.5

@@ -19,6 +19,8 @@ _Read = TypeVar("_Read")
 _Member = TypeVar("_Member", bound=enum.Enum)
 
 _SHOWN = 60
+_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,18}\s*", re.ASCII)
+_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,18}(?:\.[0-9]{0,18})?(?:e[+-]?[0-9]{1,3})?\s*", re.ASCII | re.IGNORECASE)
 _MOST_PROBLEMS = 20
 
 
@@ -232,6 +234,13 @@ def plain(value: object) -> object:
     return value.item() if numpy is not None and isinstance(value, numpy.generic) else value
 
 
+def _of_text(value: object) -> object:
+    """``value`` as Python's own, also of a number that a file has in quotes."""
+    if not isinstance(value, str) or not _NUMBER.fullmatch(value):
+        return plain(value)
+    return int(value) if _INTEGER.fullmatch(value) else float(value)
+
+
 def named(value: object, where: str, names: Mapping[str, _Read]) -> _Read:
     """The meaning of one of ``names``, in any spelling, or of the value of an enumeration that is such a name."""
     if isinstance(value, enum.Enum):
@@ -256,18 +265,18 @@ def boolean(value: object, where: str) -> bool:
 
 def integer(value: object, where: str, least: int, most: int, also: str = "") -> int:
     """An integer from ``least`` to ``most``; ``also`` says what else is accepted in its place."""
-    value = plain(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+    found = _of_text(value)
+    if isinstance(found, bool) or not isinstance(found, int) or not least <= found <= most:
         raise ConfigError(shown(value), where=where, accepted=f"an integer from {least} to {most}{also}")
-    return value
+    return found
 
 
 def number(value: object, where: str, accepted: str) -> float:
     """A finite number."""
-    value = plain(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e300 or math.isnan(value):
+    found = _of_text(value)
+    if isinstance(found, bool) or not isinstance(found, (int, float)) or abs(found) > 1e300 or math.isnan(found):
         raise ConfigError(shown(value), where=where, accepted=accepted)
-    return float(value)
+    return float(found)
 
 
 def within(value: object, where: str, least: float, most: float, accepted: str) -> float:
