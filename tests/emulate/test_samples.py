@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -138,3 +139,16 @@ def test_batches_without_labels() -> None:
 def test_batches_that_differ_are_named(data: list[object]) -> None:
     with pytest.raises(InputDataError, match=r"batches of a .*iterator that differ"):
         arrays_of(iter(data))
+
+
+@pytest.mark.parametrize("data", [(), [], {}])
+def test_nothing_is_an_error_of_data(data: Any) -> None:
+    with pytest.raises(InputDataError, match="an empty"):
+        arrays_of(data)
+
+
+@pytest.mark.parametrize("labels", [["cat", "dog"], [None, None], [1j, 2j], np.array(["cat", "dog"], object)])
+def test_labels_are_numbers(labels: Any) -> None:
+    with pytest.raises(InputDataError, match=r"(?s)labels that are no numbers") as caught:
+        labels_apart((np.zeros((2, 3)), labels), 1, 1)
+    assert caught.value.where == "test data"

@@ -283,11 +283,6 @@ def _parts(network: Network, data: Samples, goal: Goal, search: Search) -> tuple
     if all(_constant(batch) for batch in inputs):
         raise InputDataError("inputs that are all alike", where="data", accepted="inputs as the circuit will see them")
     for wanted in labels or ():
-        if wanted.dtype.kind not in "biuf" or (wanted.dtype.kind == "f" and not np.isfinite(wanted).all()):
-            words = (
-                "a number for each class: numpy.unique(y, return_inverse=True)[1]" if wanted.dtype.kind in "USO" else ""
-            )
-            raise InputDataError("labels that are no numbers", where="data", accepted="finite numbers", remedy=words)
         if _constant(wanted):
             accepted = "labels of two classes or more, or values that differ"
             raise InputDataError("labels that are all alike", where="data", accepted=accepted)

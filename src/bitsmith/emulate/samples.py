@@ -28,6 +28,8 @@ def arrays_of(data: Samples) -> Arrays:
     """
     if isinstance(data, str | os.PathLike):
         return read_arrays(local_path(data))
+    if isinstance(data, Mapping | Sequence) and not data:
+        raise InputDataError(f"an empty {type(data).__name__}", accepted="arrays, or a path of a file with some")
     if isinstance(data, Mapping | Sequence) or hasattr(data, "__array__") or hasattr(data, "to_numpy"):
         return data  # type: ignore[return-value]  # what is not an array is rejected where it becomes one
     if not isinstance(data, Iterable):
@@ -81,7 +83,19 @@ def labels_apart(data: Arrays, inputs: int, outputs: int) -> tuple[Arrays, list[
     first, last = data[:count], data[count:]
     if len(last) == 1 and isinstance(last[0], tuple | list) and outputs > 1:
         last = tuple(last[0])
-    return (first if count > 1 else first[0]), [as_array(labels) for labels in last]
+    return (first if count > 1 else first[0]), [_numbers(as_array(labels)) for labels in last]
+
+
+def _numbers(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    if labels.dtype.kind in "biu" or (labels.dtype.kind == "f" and np.isfinite(labels).all()):
+        return labels
+    names = "number the names of classes: y = np.unique(y, return_inverse=True)[1], if outputs are in their order"
+    raise InputDataError(
+        "labels that are no numbers",
+        where="test data",
+        accepted="finite numbers: classes from 0, or values",
+        remedy=names if labels.dtype.kind in "USO" else "",
+    )
 
 
 def _pair(data: Samples, inputs: int | None) -> Any:
