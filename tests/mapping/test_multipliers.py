@@ -11,14 +11,16 @@ from bitsmith.building import design
 from bitsmith.building.verification import compare, random_stimuli
 from bitsmith.dataflow.kinds import FoldedProduct
 from bitsmith.devices.ecp5 import ECP5
+from bitsmith.devices.ice40 import ICE40UP
 from bitsmith.emulate import Emulator
+from bitsmith.estimate.count import Count
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, TensorType
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
-from bitsmith.mapping.multipliers import multipliers, used_blocks
+from bitsmith.mapping.multipliers import multipliers, number_bits, used_blocks
 from bitsmith.rtl.writer import Title
 from tests.flows import runs
 
@@ -48,6 +50,26 @@ def test_shifts_and_equal_products_take_no_blocks(tiles: list[list[int]], bits: 
     array = multipliers(kind, x, y, ECP5.area.block)
     assert used_blocks(kind, array, np.ones((1, 1), dtype=bool)) == share
     assert used_blocks(kind, array, np.zeros((1, 1), dtype=bool)) == 0
+
+
+def test_numbers_have_bits_of_their_own() -> None:
+    """In the finest scale of their lanes, with a sign; constants that are powers of two only shift."""
+    lo, hi = np.array([[0, -8, 4, 6], [0, -2, 4, 6]]), np.array([[3, 7, 4, 6], [31, 1, 4, 6]])
+    x = TensorType.of((2, 4), np.array([[2, 0, 0, 0], [0, 0, 0, 0]]), lo, hi)
+    assert number_bits(x).tolist() == [[3, 4, 0, 4], [8, 2, 0, 4]]
+
+
+def test_narrow_numbers_take_look_up_tables_beside_wide_ones_in_blocks() -> None:
+    """A rule of Yosys for ECP5: both factors of a block have two bits or more, as it sees them."""
+
+    def blocks(highest: list[int]) -> int:
+        x = TensorType.of((1, 3), 0, np.zeros((1, 3), dtype=np.int64), np.array([highest]))
+        y = TensorType.of((1, 1), 0, -(1 << 11), (1 << 11) - 1)
+        count = Count(ICE40UP)
+        count.fold(FoldedProduct(np.array([3, 5, -7])[None, None, :, None], 0), x, y, np.ones((1, 3), dtype=bool), 1.0)
+        return count.size().dsp
+
+    assert (blocks([255, 255, 255]), blocks([255, 1, 255]), blocks([1, 1, 1])) == (3, 2, 0)
 
 
 def shifting() -> Program:

@@ -14,7 +14,7 @@ import numpy as np
 
 from bitsmith.dataflow.kinds import FoldedProduct
 from bitsmith.dataflow.storage import addressed
-from bitsmith.dataflow.tokens import Stream
+from bitsmith.dataflow.tokens import Numbers, Stream
 from bitsmith.dataflow.wires import WIRING
 from bitsmith.devices.blocks import table_parts
 from bitsmith.devices.delay import Line
@@ -27,7 +27,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType
 from bitsmith.mapping.memories import Words, paired, table_blocks, takes_block
-from bitsmith.mapping.multipliers import Multipliers, Pairs, multipliers, used_blocks
+from bitsmith.mapping.multipliers import Multipliers, Pairs, multipliers, number_bits, used_blocks
 from bitsmith.netlist import csd
 from bitsmith.netlist.delays import lut_inputs
 from bitsmith.netlist.elaborate import BlockLayers
@@ -121,13 +121,17 @@ class Count:
         used = float(live.mean())
         sums = max(array.sums * used * filled, 1)
         blocks, luts = self.area.multiplier(array.number, array.weight, array.wanted, registered=True)
+        cells = array.chain > 1 and self.area.block is not None and not self.area.block.adds  # which synthesis keeps
+        number_blocks, number_luts = live.astype(np.int64), luts * live.astype(np.int64)
         if array.pairs is Pairs.NONE:
             array = replace(array, blocks=blocks * lanes * n * m)
-        cells = array.chain > 1 and self.area.block is not None and not self.area.block.adds  # which synthesis keeps
-        self.dsp += round(array.blocks * (1.0 if cells else used_blocks(kind, array, live)))
+        if array.pairs is Pairs.NONE and not cells:
+            number_blocks, number_luts = (live * areas for areas in self._of_numbers(array, number_bits(x)))
+            array = replace(array, blocks=lanes * n * m)
+        self.dsp += round(array.blocks * (1.0 if cells else used_blocks(kind, array, number_blocks)))
         width = array.weight if array.pairs is Pairs.COLUMNS else array.number
         joined = 0 if self.area.constant_bits else array.packing // width  # to carry chains: bits that are packed
-        self.lut += (array.luts - joined * (width - _PACKING_LUTS) + luts * lanes * n * m * rows) * used
+        self.lut += (array.luts - joined * (width - _PACKING_LUTS)) * used + float(number_luts.sum()) * m * rows
         self.add(lanes * (sums - 1) * m, array.product)
         if steps > 1:  # a sum that chooses its first operand takes look-up tables for that, too
             self.accumulate(lanes * m, result, chooses=n > 1 or array.pairs is not Pairs.NONE)
@@ -156,6 +160,14 @@ class Count:
             self._cuts(steps * groups, written, unlike + joined * (width - 1))  # carry chains take bits twice
         else:
             self.table(steps * groups, unlike, clocked=False)
+
+    def _of_numbers(self, array: Multipliers, bits: Numbers) -> tuple[Numbers, Numbers]:
+        """Blocks and look-up tables of a product of each number of so many ``bits``, of which synthesis sees each one's own."""
+        blocks, luts = np.zeros_like(bits), np.zeros_like(bits)
+        for width in np.unique(bits[bits > 0]).tolist():
+            areas = self.area.multiplier(width, array.weight, array.wanted, registered=True)
+            blocks[bits == width], luts[bits == width] = areas
+        return blocks, luts
 
     def _cuts(self, words: int, width: int, bits: float) -> None:
         """Choices between the parts of a table in blocks, of ``bits`` that are not constant."""

@@ -23,7 +23,7 @@ from bitsmith.dataflow.kinds import Engine, FoldedProduct
 from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.storage import always_shifts
 from bitsmith.dataflow.timing import REDUCE_LATENCY, product_latency
-from bitsmith.dataflow.tokens import union_type
+from bitsmith.dataflow.tokens import Numbers, union_type
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir.types import TensorType, width_of
 
@@ -165,13 +165,25 @@ def _lane_pairs(kind: Engine, layers: Sequence[EngineLayer], block: MultiplierBl
     return packing if packing and block.holds(packing[1], kind.number_bits + 1) else None
 
 
-def used_blocks(kind: FoldedProduct, array: Multipliers, live: npt.NDArray[np.bool_]) -> float:
-    """The share of blocks that products need: numbers are ``live``, and weights no shifts.
+def number_bits(x: TensorType) -> Numbers:
+    """The bits of each number of tokens ``x``, (lanes, n), signed, in the scale of all lanes; above them are signs alone.
+
+    Constants that only shift what they are multiplied with have none.
+    """
+    size = np.abs(x.lo)
+    shifts = (x.lo == x.hi) & (size & (size - 1) == 0)
+    bits = np.where(shifts, 0, x.width + (union_type(x, 1).frac - x.frac) + (x.lo >= 0))
+    return np.broadcast_to(bits, x.shape).astype(np.int64)
+
+
+def used_blocks(kind: FoldedProduct, array: Multipliers, live: Numbers | npt.NDArray[np.bool_]) -> float:
+    """The share of blocks that products need: numbers are ``live``, or have so many each, and weights no shifts.
 
     Of numbers (lanes, n) all others are always 0. Equal products of a number with constants are made once.
     """
     n, m = kind.tile
     weights = kind.weights.reshape(-1, *kind.weights.shape[2:])
+    numbers = live.astype(np.int64)
     unlike, known = np.asarray(kind.loaded is not None), np.asarray(len(weights) == 1)
     if array.pairs is Pairs.COLUMNS:  # the last one of an odd number is alone
         lower, upper = weights[:, :, ::2], np.zeros_like(weights[:, :, ::2])
@@ -179,15 +191,15 @@ def used_blocks(kind: FoldedProduct, array: Multipliers, live: npt.NDArray[np.bo
         weights, known = lower + (upper << array.product), known | always_shifts(lower) & always_shifts(upper)
         unlike = unlike | (lower < 0).any(axis=0) & (np.arange(lower.shape[2]) < m // 2)  # a borrow hides the shift
     if array.pairs is Pairs.LANES:
-        live = np.pad(live, ((0, len(live) % 2), (0, 0)))
-        live = live[::2] | live[1::2]
+        numbers = np.pad(numbers, ((0, len(numbers) % 2), (0, 0)))
+        numbers = numbers[::2] | numbers[1::2]
     used = (~always_shifts(weights) | unlike).reshape(n, kind.sets, -1)
     number = used.sum(axis=2)
     if not kind.loaded:
         equal = used & np.broadcast_to(known, weights.shape[1:]).reshape(used.shape)
         values = np.sort(np.where(equal, weights[0].reshape(used.shape), 0), axis=2)
         number -= equal.sum(axis=2) - ((np.diff(values, axis=2, prepend=0) != 0) & (values != 0)).sum(axis=2)
-    return float((live.reshape(-1, kind.sets, n) * number.T).mean() / used.shape[2])
+    return float((numbers.reshape(-1, kind.sets, n) * number.T).mean() / used.shape[2])
 
 
 def own_latency(process: Process, block: MultiplierBlock | None) -> int | None:
