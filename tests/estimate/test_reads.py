@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.kinds import Map, Rom, Sink, Source, WidthConverter
+from bitsmith.dataflow.kinds import Interleave, Map, Reduce, Rom, Sink, Source, Sweep, WidthConverter
 from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.devices.ecp5 import ECP5
@@ -17,6 +17,7 @@ from bitsmith.estimate.figures import Size
 from bitsmith.estimate.reads import changing, elements_read, operands_read, share
 from bitsmith.estimate.size import estimate, estimate_layout
 from bitsmith.estimate.unrolled import size_of
+from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, TensorType
@@ -143,6 +144,32 @@ def test_a_converter_of_widths_reads_the_places_of_what_is_read(taken: int, give
     )
     found = operands_read(Network(processes), {2: pipelined(program, ECP5.delays, 6.0)}, {})
     assert np.flatnonzero(found[1].operands[0]).tolist() == list(range(1, taken, min(taken, given)))
+
+
+def _second_alone(kind: Reduce | Sweep | Interleave, taken: Stream, given: Stream) -> list[list[int]]:
+    """The elements of operands that are read where of what a process gives the second is."""
+    build = ProgramBuilder()
+    read = build.slice(build.input("x", given.token.shape, BYTE), (0, 1), (1, 2))
+    program = build.program([("y", build.add(read, read))])
+    results = (Stream(given.grid, program.nodes[program.outputs[0].node].type),)
+    number = 2 if isinstance(kind, Interleave) else 1
+    processes = (
+        *(Process(Source(f"x{port}"), (), (), (taken,)) for port in range(number)),
+        Process(kind, tuple(OutputPort(port) for port in range(number)), (taken,) * number, (given,)),
+        Process(Map(program), (OutputPort(number),), (given,), results),
+        Process(Sink("y"), (OutputPort(number + 1),), results, ()),
+    )
+    found = operands_read(Network(processes), {number + 1: pipelined(program, ECP5.delays, 6.0)}, {})
+    return [np.flatnonzero(mask).tolist() for mask in found[number].operands]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [Reduce(ops.Sum((0,)), 4), Sweep(ops.Window((1,), (1,), (1,), ((0, 0),)), 1, 1, 1), Interleave(np.arange(8) % 2)],
+)
+def test_what_moves_tokens_reads_what_is_read_of_them(kind: Reduce | Sweep | Interleave) -> None:
+    stream = Stream((4,), TensorType.of((1, 3), 0, -128, 127))
+    assert _second_alone(kind, stream, stream) == [[1]] * (2 if isinstance(kind, Interleave) else 1)
 
 
 @pytest.mark.parametrize(("words", "bits"), [([[5, -3]], 0), ([[5, -3], [4, -3], [5, -2]], 3)])

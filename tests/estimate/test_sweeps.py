@@ -23,7 +23,7 @@ def counted(family: Family, kind: Sweep, size: int, words: int) -> Count:
     """A sweep over as many rows and columns of tokens of 8 bits, with a memory for some."""
     count = Count(family)
     taken = Stream((size, size, kind.blocks * kind.parts), TensorType.of((), 0, -128, 127))
-    count_sweep(count, kind, taken, words, 8, 0)
+    count_sweep(count, kind, taken, words, 8, 0, 1.0)
     return count
 
 

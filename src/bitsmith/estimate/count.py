@@ -316,11 +316,11 @@ class Count:
         self.adders += adders
         self.lut += adders * (width * self.area.adder_luts.per_bit + self.area.chain_luts)
 
-    def reduce(self, op: ops.Sum | ops.AMax, result: Stream) -> None:
-        """The sum of tokens so far, or the greatest of them."""
-        size, width = result.token.size, result.token.max_width
+    def reduce(self, op: ops.Sum | ops.AMax, result: Stream, read: float) -> None:
+        """The sum of tokens so far, or the greatest of them, of a share ``read`` of their elements."""
+        size, width = result.token.size * read, result.token.max_width
         (self.accumulate if isinstance(op, ops.Sum) else self.greater)(size, width)
-        self.ff += result.bits
+        self.ff += result.bits * read
 
     def accumulate(self, count: float, width: float, *, chooses: bool = True) -> None:
         """Sums of ``width`` bits with what there is so far, which begin anew: of some families a sum ``chooses`` by itself."""

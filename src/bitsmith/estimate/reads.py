@@ -8,7 +8,7 @@ from typing import TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.dataflow.kinds import Engine, Reorder, Rom, Scan, WidthConverter, Window
+from bitsmith.dataflow.kinds import Engine, Interleave, Reduce, Reorder, Rom, Scan, Sweep, WidthConverter, Window
 from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir import ops
@@ -64,8 +64,8 @@ def operands_read(
 ) -> Mapping[int, OperandsRead]:
     """Return what each process reads; ``cores`` has the circuits of token functions by the number of their process.
 
-    Of memories, by process and operand (-1 within), so many bits are ``together`` in a cell. Only circuits that were made, and
-    processes that reorder or cut tokens, are known to leave elements out.
+    Of memories, by process and operand (-1 within), so many bits are ``together`` in a cell. Processes that move or reduce tokens
+    read what is read of their results. Others are only known to leave elements out if their circuits were made.
     """
     read = [
         [np.zeros(stream.token.size, dtype=np.bool_) for stream in process.results] for process in network.processes
@@ -86,8 +86,8 @@ def operands_read(
 def _of_process(process: Process, results: Sequence[Mask], core: Pipelined | None) -> OperandsRead:
     """The elements of operands that the elements of ``results`` depend on."""
     sizes = [stream.token.size for stream in process.takes]
-    if isinstance(process.kind, Reorder):
-        return OperandsRead(results, None, results)
+    if isinstance(process.kind, Reorder | Reduce | Interleave | Sweep):  # element by element
+        return OperandsRead([results[0]] * len(sizes), None, results)
     if isinstance(process.kind, WidthConverter | Window):
         # Parts or taps follow each other: an element of one stands for those of all others.
         parts = results[0].reshape(-1, min(sizes[0], results[0].size)).any(axis=0)

@@ -311,7 +311,7 @@ def _count_process(
         case Window():
             _count_window(count, kind, process, column, read.results[0])
         case Sweep():
-            count_sweep(count, kind, process.takes[0], depth, process.results[0].bits, column)
+            count_sweep(count, kind, process.takes[0], depth, process.results[0].bits, column, share(read.results[0]))
         case Reorder():
             if is_monotone(kind.source):
                 count.lut += 2 * order_bits(kind.source, process.takes[0].tokens)
@@ -327,12 +327,13 @@ def _count_process(
                 bits = process.results[0].bits
                 count.table(len(kind.words), bits, clocked=count.area.memory.suits_table(len(kind.words) * bits))
         case Interleave():
-            count.select(sum(stream.bits for stream in process.takes), process.results[0].bits)
+            part = share(_bits_read(process, 0, read))
+            count.select(sum(stream.bits for stream in process.takes) * part, process.results[0].bits * part)
             width = (len(process.takes) - 1).bit_length()
             if count.area.memory.suits_table(period(kind.source) * width):
                 count.places(run_length(kind.source).bit_length())
         case Reduce():
-            count.reduce(kind.op, process.results[0])
+            count.reduce(kind.op, process.results[0], share(read.results[0]))
         case Feedback():
             states = process.takes[0].tokens
             count.select(sum(stream.bits for stream in process.takes), process.results[0].bits)

@@ -22,8 +22,8 @@ bits of what windows need more and give free, of steps of addresses, and of plac
 """
 
 
-def count_sweep(count: Count, kind: Sweep, taken: Stream, words: int, bits: int, column: int) -> None:
-    """A memory of ``words`` tokens, larger than block memory if it has a ``column``; ``bits`` of a token that is given."""
+def count_sweep(count: Count, kind: Sweep, taken: Stream, words: int, bits: int, column: int, read: float) -> None:
+    """A memory of ``words`` tokens, larger than block memory if it has a ``column``; of ``bits`` a share is ``read``."""
     op, grid, tokens = kind.op, kind.positions(taken), taken.tokens
     address, counted = max((words - 1).bit_length(), 1), max(tokens - 1, words).bit_length() + 1
     units = [tokens // math.prod(grid[: axis + 1]) for axis in range(len(grid))]  # tokens from one position to the next
@@ -49,9 +49,11 @@ def count_sweep(count: Count, kind: Sweep, taken: Stream, words: int, bits: int,
     used = sum(_set(np.unique(each).tolist()) for each in more)
     figures = 2 * (counted + address), 1, used, _set(steps - {1} and steps, (1 << address) - 1), places, ends
     count.lut += sum(map(mul, _LUTS[count.area.constant_bits > 0], figures))
-    count.lut += bits if padded and count.area.memory.holds_pair(bits) else 0  # else zeros join what chooses after it
+    count.lut += (
+        bits * read if padded and count.area.memory.holds_pair(bits) else 0
+    )  # else zeros join what chooses after it
     # A memory of blocks has a register of its own.
-    count.ff += padded + (0 if count.memory(Words.BY_ADDRESS, 1 << address, bits, column) else bits)
+    count.ff += padded + (0 if count.memory(Words.BY_ADDRESS, 1 << address, bits, column, read=read) else bits * read)
 
 
 def _set(numbers: Iterable[int], mask: int = -1) -> int:
