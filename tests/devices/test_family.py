@@ -157,7 +157,10 @@ def test_tables_on_amd_that_nothing_asks_for(family: Family, words: int, bits: i
     ("family", "memories"),
     [
         (ICE40, {(16, 4): 0, (8, 8): 0, (16, 8): 1, (4, 32): 1, (2, 64): 1, (24, 4): 0, (24, 6): 2, (40, 6): 3}),
-        (CYCLONE_V, {(8, 8): 0, (40, 12): 0, (40, 16): 1, (20, 32): 1, (80, 16): 2}),
+        (
+            CYCLONE_V,
+            {(8, 8): 0, (40, 12): 0, (40, 16): 1, (20, 32): 1, (80, 16): 2, (2, 205): 1, (1, 410): 1, (3, 150): 0},
+        ),
         (ECP5, {(8, 128): 0, (64, 32): 0, (16, 128): 1, (32, 48): 1, (33, 64): 1, (64, 64): 2}),
         (XILINX_7, {(64, 64): 0, (108, 64): 0, (16, 128): 0, (8, 256): 0, (32, 128): 1, (48, 128): 2, (16, 256): 1}),
         (ULTRASCALE_PLUS, {(72, 64): 0, (24, 128): 0, (12, 256): 0, (32, 128): 1, (16, 256): 1, (8, 512): 1}),
@@ -167,8 +170,36 @@ def test_tables_on_amd_that_nothing_asks_for(family: Family, words: int, bits: i
 def test_memories_that_are_not_said_to_be_block_memory(family: Family, memories: Mapping[tuple[int, int], int]) -> None:
     """Block memories by bits and words, measured with Yosys 0.70: `bitsmith_ram`, or `bitsmith_fifo` of few words."""
     area = family.area
-    chosen = {size: area.memory.count(size[1], size[0]) * area.prefers_blocks(size[1], size[0]) for size in memories}
+    chosen = {
+        (bits, words): area.memory.count(words, bits) * area.prefers_blocks(words, bits, in_turn=False)
+        for bits, words in memories
+    }
     assert chosen == memories
+
+
+@pytest.mark.parametrize(
+    ("words", "narrower", "wider"),
+    [(5, 14, 15), (5, 26, 28), (7, 19, 20), (8, 9, 10), (8, 17, 18), (12, 6, 7), (15, 4, 5)],
+)
+def test_queues_that_become_blocks_on_ice40(words: int, narrower: int, wider: int) -> None:
+    """Bits of tokens up to which, and from which on, by Yosys 0.70: `bitsmith_fifo`, which shows a word as soon as it is put."""
+    assert not ICE40.area.prefers_blocks(words, narrower, in_turn=True)
+    assert ICE40.area.prefers_blocks(words, wider, in_turn=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "bits", "block"), [(180, 2, True), (120, 3, False), (129, 2, True), (100, 4, True), (64, 6, False)]
+)
+def test_tables_on_cyclone_v(words: int, bits: int, block: bool) -> None:
+    """Measured with Yosys 0.70, which fills a twentieth of a block at least: words are a power of two."""
+    assert CYCLONE_V.memory.holds_table(words, bits) == block
+
+
+def test_blocks_of_which_nothing_is_read_are_no_blocks() -> None:
+    """A block has 16 bits of a word, or 8 of twice as many words."""
+    read = [False] * 54 + [True] * 108
+    assert ICE40.memory.count(8, 162) - ICE40.memory.unread(8, read) == 11 - 3
+    assert ICE40.memory.count(300, 54) - ICE40.memory.unread(300, read[14:68]) == 7 - 5
 
 
 @pytest.mark.parametrize(("words", "bits", "blocks"), [(1280, 512, 57), (1280, 693, 77), (1024, 179, 10)])

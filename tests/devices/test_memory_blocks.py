@@ -36,5 +36,5 @@ def test_memories_are_blocks_where_the_record_says_so(family: Family, tmp_path: 
     found = re.findall(r"mapping memory memory_(\d+)_(\d+)\.words via (\S+)", (tmp_path / "log").read_text())
     blocks = {(int(words), int(bits)) for words, bits, cell in found if "BLOCKRAM" in cell}
     assert len(found) == len(SIZES)
-    assert blocks == {size for size in SIZES if family.area.prefers_blocks(*size)}
+    assert blocks == {size for size in SIZES if family.area.prefers_blocks(*size, in_turn=False)}
     assert 0 < len(blocks) < len(SIZES)

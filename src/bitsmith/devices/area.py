@@ -9,6 +9,13 @@ from dataclasses import dataclass
 from bitsmith.devices.blocks import LargeMemory, MemoryBlock, MultiplierBlock
 from bitsmith.devices.delay import Line
 
+_AROUND = (2, 8)
+"""Cost of the logic around blocks that synthesis adds to that of a memory: of `bitsmith_ram`, and of `bitsmith_fifo`.
+
+On iCE40 286 queues and 240 memories of 3 to 16 words of 4 to 40 bits are blocks or registers by it. Of 240 queues that registers
+follow 7 are not: around these there is more.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class AreaModel:
@@ -42,8 +49,8 @@ class AreaModel:
         memory_folds: so many times the words a cell may hold, of as many times fewer bits.
         memory_step: bits of a word in steps of which synthesis compares the cost of such a memory with that of a block.
         memory_choice_luts: per bit for each further `memory_words` words.
-        block_luts: synthesis makes block memory of what would take more look-up tables than these for each block; 0: where it
-            is said so.
+        block_luts: synthesis makes block memory of what would take more look-up tables than these for each block, or registers
+            if there is no other memory; 0: where it is said so.
         control_luts: counters and flags of a process and of the FIFO before it, to compare layouts by.
         counter_luts: counters of a FIFO, over their bits.
         packing_luts: what place and route takes for each addition beyond what synthesis counts.
@@ -129,10 +136,15 @@ class AreaModel:
         held = bits if self.memory_bits == 1 else -(-bits * deep // self.memory_bits) * self.memory_bits
         return self.memory_luts * rows * held + self.memory_choice_luts * (rows - 1) * bits
 
-    def prefers_blocks(self, words: int, bits: float) -> bool:
-        """Return True if synthesis makes block memory of words that can be read synchronously, by itself."""
+    def prefers_blocks(self, words: int, bits: float, *, in_turn: bool) -> bool:
+        """Return True if synthesis makes block memory of words that can be read synchronously, by itself.
+
+        Those that are read ``in_turn`` are shown as soon as they are written.
+        """
         if self.memory.filled_bits:
             return self.memory.fills(words, bits)
+        if self.memory_words == 1:
+            return words * bits > self.block_luts * self.memory.count(words, bits) + _AROUND[in_turn]
         held = -(-bits // self.memory_step) * self.memory_step
         cells = [(deep * held, -(-words // (deep * self.memory_words))) for deep in (1, self.memory_folds)]
         luts = (self.memory_luts * own * rows + self.memory_choice_luts * (rows - 1) * bits for own, rows in cells)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -185,7 +186,8 @@ class MemoryBlock:
         worth_bits: bits of a pipeline's constant table per block above which a block is cheaper than look-up tables: at most what
             those look-up tables hold of which parts of the family have one block.
         registers: registers that follow a block which is read in a pipeline.
-        filled_bits: synthesis makes blocks of all that is read synchronously and has so many bits for each; 0: by cost.
+        filled_bits: synthesis makes blocks of all that is read synchronously and has so many bits for each, or their share of a
+            shape with fewer bits; 0: by cost.
         pair_bits: two words of so many bits and more take fewer cells as memory of look-up tables than as registers; 0: never.
     """
 
@@ -215,6 +217,15 @@ class MemoryBlock:
         """Return the blocks that ``words`` words of ``bits`` bits take."""
         return _blocks(self.shapes, words, bits)
 
+    def shape(self, words: int, bits: float) -> tuple[int, int]:
+        """Return the words and bits of a word of each of the blocks that ``words`` words of ``bits`` bits take."""
+        return min(self.shapes, key=lambda shape: _blocks((shape,), words, bits))
+
+    def unread(self, words: int, read: Sequence[bool]) -> int:
+        """Return those of the blocks of ``words`` words of which no bit is ``read``: synthesis removes them."""
+        deep, wide = self.shape(words, len(read))
+        return -(-words // deep) * sum(not any(read[low : low + wide]) for low in range(0, len(read), wide))
+
     def says_table(self, words: int, bits: float) -> bool:
         """True if a registered constant table of ``words`` words of ``bits`` bits has the attributes of block memory."""
         return words >= _TABLE_WORDS and words * bits >= _TABLE_BITS and not self.is_forbidden
@@ -242,15 +253,16 @@ class MemoryBlock:
     def holds_table(self, words: int, bits: float) -> bool:
         """True if Yosys makes block memory of a registered constant table of ``words`` words of ``bits`` bits.
 
-        It counts words up to a power of two, but for families whose blocks it fills.
+        It counts words up to a power of two.
         """
         if self.filled_bits:
-            return self.fills(words, bits)
+            return self.fills(_padded(words), bits)
         return _padded(words) * bits > self.unasked_bits * self.count(words, bits)
 
     def fills(self, words: int, bits: float) -> bool:
-        """True if ``words`` words of ``bits`` bits have `filled_bits` for each block that they take."""
-        return words * bits >= self.filled_bits * self.count(words, bits)
+        """True if ``words`` words of ``bits`` bits have the share `filled_bits` of the blocks that they take in a shape."""
+        cells = (math.ceil(words / deep) * math.ceil(bits / wide) * deep * wide for deep, wide in self.shapes)
+        return words * bits * self.bits >= self.filled_bits * min(cells)
 
     def holds_pair(self, bits: float) -> bool:
         """True if two words of ``bits`` bits are kept in memory of look-up tables."""

@@ -142,7 +142,7 @@ def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
         memory_folds=1,
         memory_step=1,
         memory_choice_luts=0.0,
-        block_luts=52.0,  # 64 bits are the cost of a block
+        block_luts=64.0,
         control_luts=18,
         counter_luts=Line(-1.0, 2.0),  # one slot takes 3, 4 slots 22, 32 slots 44
         packing_luts=0.0,  # areas are what nextpnr counts

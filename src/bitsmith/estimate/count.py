@@ -260,12 +260,13 @@ class Count:
         return True
 
     def _in_blocks(self, kind: Words, words: int, bits: float) -> bool:
-        declared = kind is Words.IN_TURN and takes_block(words, bits, self.area.memory)
-        return declared or self.area.prefers_blocks(words, bits)
+        in_turn = kind is Words.IN_TURN
+        declared = in_turn and takes_block(words, bits, self.area.memory)
+        return declared or self.area.prefers_blocks(words, bits, in_turn=in_turn)
 
     def together(self, kind: Words, words: int, bits: int) -> int:
         """Bits of a word of a memory that are in a cell, which keeps all of them if one is read."""
-        return bits if self._in_blocks(kind, words, bits) else self.area.memory_bits
+        return self.area.memory.shape(words, bits)[1] if self._in_blocks(kind, words, bits) else self.area.memory_bits
 
     def queue(self, words: int, bits: float, read: Mask, column: int, unlike: float) -> None:
         """The slots of a FIFO as a memory, with counters; one of blocks has a word beside it, which is shown if just put.
@@ -275,6 +276,8 @@ class Count:
         kept = share(read, self.area.memory_bits) * (unlike if self.area.memory_words == 1 else 1.0)
         inside = self.memory(Words.IN_TURN, words, bits, column, read=kept)
         self.ff += 2 * (words - 1).bit_length()
+        if inside and not column and len(read) == bits:
+            self.bram -= self.area.memory.unread(words, read.tolist())
         if inside and not column:
             self.ff += bits * share(read) + 1
             self._choose(bits, share(read))
