@@ -14,6 +14,7 @@ from bitsmith.devices.nexus import NEXUS
 from bitsmith.devices.xilinx import ULTRASCALE_PLUS, XILINX_7
 from bitsmith.estimate.alike import made_of
 from bitsmith.estimate.registers import Registers, apart, registers
+from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
@@ -68,6 +69,16 @@ def test_a_sum_apart_from_its_block_leaves_both_registers_of_the_product_inside(
     assert apart(cell, index, stages)
     with_blocks, without = found((netlist, stages))
     assert without.ff - with_blocks.ff == 2 * netlist.words[cell.a.word].width
+
+
+@pytest.mark.parametrize("shift", [2, 5, 9])
+def test_a_sum_apart_from_its_block_takes_the_bits_that_both_operands_have(shift: int) -> None:
+    """Yosys 0.70 makes 12 look-up tables of each: in chains, bits of one operand are wires, and so are the carries above."""
+    build = ProgramBuilder()
+    x = build.input("x", (3,), FixedFormat(False, 12, 0))
+    a, b, c = (build.slice(x, [k], [k + 1]) for k in range(3))
+    program = build.program([("y", build.add(build.mul(a, b), build.shift(c, shift)))])
+    assert size_of(*pipelined(program, XILINX_7.delays, 3.3), XILINX_7).lut == 12
 
 
 def test_a_sum_whose_product_is_a_table_has_a_register_outside_of_blocks() -> None:

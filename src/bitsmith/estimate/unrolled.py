@@ -126,8 +126,9 @@ class _Counted:
                 luts = min(luts, 2 * a.width - 1) if a.width <= self._inputs else luts
             self.lut += luts
         elif isinstance(cell, cells.BlockSum):
-            bits = word.width if self._area.constant_bits else min(word.width, *map(self._top, (cell.a, cell.b)))
-            self.lut += bits * apart(cell, index, self._stages)
+            top, below = word.width + word.drop, max(cell.a.shift, cell.b.shift)  # which bits of one operand are
+            top = top if self._area.constant_bits else min(top, *map(self._top, (cell.a, cell.b)))
+            self.lut += max(top - below, 0) * apart(cell, index, self._stages)
         else:
             self._read(index, word, cell)
 
