@@ -10,6 +10,7 @@ import pytest
 
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family
+from bitsmith.devices.intel import CYCLONE_V
 from bitsmith.devices.xilinx import ULTRASCALE_PLUS, XILINX_7
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Compare, Relation
@@ -218,6 +219,18 @@ def _table(delays: Delays, budget_ns: float) -> str:
     design = circuit(build.program([("y", build.add(y, build.const([3])))]), budget_ns, "dut", 1, delays=delays).design
     (table,) = (text for name, text in design.sources.items() if name.endswith("table.sv"))
     return table
+
+
+@pytest.mark.parametrize(("words", "said"), [(32, False), (64, True)])
+def test_tables_that_a_tool_might_put_into_blocks_say_that_they_are_look_up_tables(words: int, said: bool) -> None:
+    """Yosys makes a block of 512 bits behind a register, on Cyclone V, and of no fewer."""
+    build = ProgramBuilder()
+    x = build.input("x", (1,), FixedFormat(False, words.bit_length() - 1, 0))
+    y = build.table(x, 0, np.random.default_rng(0).permutation(256)[:words], 0)
+    program = build.program([("y", build.add(y, build.const([3])))])
+    sources = circuit(program, 2.0, "dut", 1, delays=CYCLONE_V.delays).design.sources
+    (table,) = (text for name, text in sources.items() if name.endswith("table.sv"))
+    assert ('rom_style = "distributed"' in table) == said
 
 
 def test_tables_of_a_few_cells_are_a_constant_per_bit() -> None:

@@ -101,7 +101,7 @@ class TableShape:
     @property
     def in_logic(self) -> bool:
         """True if some tool might make block memory of a table that is to be of look-up tables."""
-        return not self.in_block and self.width << self.address_width > _MAYBE_BLOCK_BITS
+        return not self.in_block and self.width << self.address_width >= _MAYBE_BLOCK_BITS
 
     @property
     def check(self) -> int:
