@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import UnsupportedError
+from bitsmith.ir import ops
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network
@@ -81,11 +82,17 @@ def test_means_are_correctly_rounded(reduction: Reduction, count: int) -> None:
     np.testing.assert_array_equal(outcome.fixed * 32, whole * 2 // times)
 
 
+@pytest.mark.parametrize("size", [2, 9])
 @pytest.mark.parametrize("least", [False, True])
-def test_the_first_of_several_extremes(least: bool) -> None:
-    outcome = run(network_of(ArgMax(-1, least=least), [(20, 9)], formats={0: FixedFormat(True, 2, 0)}), samples=30)
+def test_the_first_of_several_extremes(least: bool, size: int) -> None:
+    outcome = run(network_of(ArgMax(-1, least=least), [(20, size)], formats={0: FixedFormat(True, 2, 0)}), samples=30)
     np.testing.assert_array_equal(outcome.fixed, outcome.real)
-    assert len(np.unique(outcome.fixed)) > 2
+    assert len(np.unique(outcome.fixed)) >= min(size, 3)
+
+
+def test_the_greater_of_two_takes_a_comparison_and_nothing_else() -> None:
+    program = compile_network(network_of(ArgMax(-1), [(2,)], formats={0: NARROW})).program
+    assert sum(isinstance(node.op, ops.Elementwise) for node in program.nodes) == 1
 
 
 @pytest.mark.parametrize(

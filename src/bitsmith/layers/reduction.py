@@ -246,9 +246,16 @@ class ArgMax(Layer):
         return np.asarray(find(inputs[0], axis=axis, keepdims=self.keepdims), dtype=np.float64)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
-        """The largest of ``size - index`` where the element is the greatest one, 0 elsewhere, counts back from the end."""
+        """The largest of ``size - index`` where the element is the greatest one, 0 elsewhere, counts back from the end.
+
+        Of two elements a comparison is the index.
+        """
         builder, x = lowering.builder, inputs[0]
-        axis = self.axis % len(x.shape)
+        axis, last = self.axis % len(x.shape), len(x.shape) - 1
+        if (axis, x.shape[axis]) == (last, 2):
+            first, second = (builder.slice(x, (*[0] * last, k), (*x.shape[:last], k + 1)) for k in range(2))
+            index = builder.compare(second, Relation.LT if self.least else Relation.GT, first)
+            return lowering.cast("result", builder.reshape(index, self.output_shape([x.shape])))
         x = builder.neg(x) if self.least else x
         greatest = builder.compare(x, Relation.EQ, _largest(builder, x, (axis,)))
         size = x.shape[axis]
