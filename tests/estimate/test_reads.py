@@ -7,15 +7,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.kinds import Interleave, Map, Reduce, Rom, Sink, Source, Sweep, WidthConverter
+from bitsmith.dataflow.kinds import Interleave, Map, Reduce, Rom, Sink, Source, Sweep, WidthConverter, Window
 from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family
+from bitsmith.devices.ice40 import ICE40
 from bitsmith.devices.xilinx import ULTRASCALE_PLUS
+from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.reads import changing, elements_read, operands_read, share
-from bitsmith.estimate.size import estimate, estimate_layout
+from bitsmith.estimate.size import _count_window, estimate, estimate_layout
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
@@ -179,6 +181,19 @@ def test_bits_of_a_constant_table_that_are_the_same_in_all_tokens_have_no_regist
     stream = Stream((len(words),), TensorType.of((2,), 0, -128, 127))
     network = Network((Process(Rom(np.array(words)), (), (), (stream,)),))
     assert changing(network, OutputPort(0)).sum() == bits
+
+
+@pytest.mark.parametrize(("later", "blocks"), [([True, True], 2), ([True, False], 1), ([False, False], 0)])
+def test_rows_of_windows_are_kept_for_later_taps(later: list[bool], blocks: int) -> None:
+    """Of a row of tokens of two elements, with a block for each on iCE40; a later tap reads these, the first tap both."""
+    kind = Window(ops.Window((2, 1), (1, 1), (1, 1), ((0, 0), (0, 0))))
+    taken, given = (
+        Stream(grid, TensorType.of(shape, 0, 0, (1 << 16) - 1))
+        for grid, shape in (((8, 16), (2,)), ((7, 16), (2, 1, 2)))
+    )
+    process, count = Process(kind, (OutputPort(0),), (taken,), (given,)), Count(ICE40)
+    _count_window(count, kind, process, 0, np.array([True, True, *later]))
+    assert count.size().bram == blocks
 
 
 def test_cells_of_memories_are_kept_for_each_of_their_bits() -> None:

@@ -420,11 +420,16 @@ def _count_replay(count: Count, kind: Replay, bits: int, column: int) -> None:
 
 
 def _count_window(count: Count, kind: Window, process: Process, column: int, read: Mask) -> None:
-    """A line of delays from tap to tap: registers between those that ``read`` a bit, memories from row to row."""
+    """A line of delays from tap to tap: registers between those that ``read`` a bit, memories from row to row.
+
+    A memory has the elements that a later tap reads.
+    """
     widths = np.broadcast_to(process.takes[0].token.width, process.takes[0].token.shape).ravel()
     lines = kind.memories(process.takes, process.results, 0)
     behind = np.zeros_like(widths)  # registers of an element since the last tap that reads it, or the last memory
-    for tap, line in zip(read.reshape(-1, widths.size)[-2::-1], reversed(lines), strict=True):
+    taps = read.reshape(-1, widths.size)
+    needed = taps[-1].copy()
+    for tap, line in zip(taps[-2::-1], reversed(lines), strict=True):
         deep = line.words >= _SHORT_DELAY
         behind += 0 if deep else line.words
         ends = np.where(tap | deep, behind, 0)
@@ -432,6 +437,10 @@ def _count_window(count: Count, kind: Window, process: Process, column: int, rea
             count.row(int(length), float(widths[ends == length].sum()))
         behind[tap | deep] = 0
         if deep:
-            count.memory(Words.IN_TURN, line.words, line.bits, column)
+            bits = np.repeat(needed, widths)
+            cells = share(bits, count.area.memory_bits)
+            if count.memory(Words.IN_TURN, line.words, line.bits, column, read=cells) and not column:
+                count.bram -= count.area.memory.unread(line.words, bits.tolist())
+        needed |= tap
     # Lines that are equally long share a counter.
     count.ff += sum((words - 1).bit_length() for words in {line.words for line in lines if line.words >= _SHORT_DELAY})
