@@ -229,8 +229,17 @@ def test_integers_of_32_bits_hold_sums_of_products() -> None:
 
 
 @pytest.mark.parametrize("operator", ["QLinearConv", "QGemm"])
-@pytest.mark.parametrize("weight", [-1, 0])
-def test_biases_with_which_sums_leave_32_bits_are_refused(operator: str, weight: int) -> None:
+@pytest.mark.parametrize(
+    ("weight", "bias", "fits"),
+    [
+        (-1, -(2**31), False),
+        (0, -(2**31), True),
+        (-1, 255 - 2**31, True),
+        (1, 2**31 - 256, True),
+        (1, 2**31 - 255, False),
+    ],
+)
+def test_biases_with_which_sums_leave_32_bits_are_refused(operator: str, weight: int, bias: int, fits: bool) -> None:
     """Quantizers cut biases of tiny scales off at the end of the range, from where runtimes wrap around."""
     m = Model(1, 1) if operator == "QLinearConv" else Model(1)
     codes, grid, result = m.q("x", m.grid(0.25)), m.grid(0.25), m.grid(2.0**24, 128)
@@ -238,18 +247,20 @@ def test_biases_with_which_sums_leave_32_bits_are_refused(operator: str, weight:
         m.const(np.full((1, 1, 1) if operator == "QLinearConv" else (1, 1), weight), np.int8),
         *m.grid(0.25, 0, np.int8),
     )
-    bias = m.const([-(2**31)], np.int32)
+    offset = m.const([bias], np.int32)
     if operator == "QLinearConv":
-        m.out(m.node(operator, codes, *grid, *weights, *result, bias))
+        m.out(m.node(operator, codes, *grid, *weights, *result, offset))
     else:
-        m.out(m.node(operator, codes, *grid, *weights, bias, *result, domain="com.microsoft", alpha=1.0))
+        m.out(m.node(operator, codes, *grid, *weights, offset, *result, domain="com.microsoft", alpha=1.0))
     session = onnxruntime.InferenceSession(m.made().SerializeToString(), providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {"x": np.ones((1, *m.shape), np.float32)})
-    assert found.item() == (120 if weight == 0 else 136)
-    if weight:
-        assert "2.147e+09, which may leave 32 bits" in refused(m)
+    x = np.full((1, *m.shape), 255 * 0.25, np.float32)
+    (found,) = session.run(None, {"x": x})
+    high = (bias > 0) == fits
+    assert found.item() == (136 if high else 120)
+    if fits:
+        np.testing.assert_array_equal(bitsmith.convert(m.made(), check=False).predict(x), found)
     else:
-        np.testing.assert_array_equal(bitsmith.convert(m.made(), check=False).predict(np.ones((1, *m.shape))), 120)
+        assert "2.147e+09, which may leave 32 bits" in refused(m)
 
 
 def test_softmax_is_of_8_bits_and_of_steps_that_make_1() -> None:

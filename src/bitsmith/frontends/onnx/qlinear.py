@@ -101,21 +101,23 @@ def _integer_product(operator: str, rows: int, columns: int, call: Call) -> Valu
 def _check_sums(weights: Value, outputs: int, bias: Value | None = None) -> None:
     """Refuse sums over all axes of ``weights`` but ``outputs``, or of matrices over one, that may leave 32 bits."""
     axes = tuple({*range(len(weights.shape))} - {outputs}) if outputs >= 0 else (max(-2, -len(weights.shape)),)
-    codes, offset = (None if each is None or each.constant is None else _codes(each) for each in (weights, bias))
-    sums = _MOST * (np.full(weights.shape, _MOST) if codes is None else codes).sum(axes)
-    most = float(np.max(sums + (0.0 if offset is None else offset)))
-    if most > 1 << 31:
+    sizes = np.full(weights.shape, _MOST) if weights.constant is None else np.abs(_codes(weights))
+    offset = np.zeros(1) if bias is None else _codes(bias)
+    most = _MOST * sizes.sum(axes)
+    low, high = (offset - most).min(), (offset + most).max()
+    least, greatest = Kind.INT32.limits
+    if low < least or high > greatest:
         raise UnsupportedError(
-            f"sums of products of up to {most:.4g}, which may leave 32 bits and wrap around",
+            f"sums of products of up to {max(-low, high):.4g}, which may leave 32 bits and wrap around",
             accepted="sums within 32 bits",
             remedy="quantize_static with QuantFormat.QDQ, whose biases and sums are numbers",
         )
 
 
 def _codes(value: Value) -> Floats:
-    """The sizes of a trained tensor's integers without zero points."""
+    """A trained tensor's integers without zero points."""
     assert value.quantizer is not None
-    return np.abs(value.elements / value.quantizer.scale.astype(np.float64))
+    return value.elements / value.quantizer.scale.astype(np.float64)
 
 
 def _bias(call: Call, number: int, x: int, weights: int, factor: float = 1.0) -> Value | None:
