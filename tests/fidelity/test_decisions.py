@@ -13,6 +13,7 @@ import torch
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.model_selection import train_test_split
+from sklearn.tree import DecisionTreeRegressor
 from torch import Tensor, nn
 
 from bitsmith import FidelityWarning, Model, convert, streamed
@@ -208,3 +209,15 @@ def test_leaves_of_few_bits_are_no_values_across_thresholds() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         convert(boosted, calibration=x, bits=9, check=False).predict(x[369:])
+
+
+def test_a_framework_decides_the_inputs_of_the_float_model_and_not_those_of_the_circuit() -> None:
+    """Steps of the circuit's own are coarse beside -999, and others of the framework's decisions than the float model's."""
+    x = np.random.default_rng(0).normal(size=(500, 1)).astype(np.float32)
+    y = (x[:, 0] > 0.05) + 0.0
+    x[::5] = -999.0
+    tree = DecisionTreeRegressor(max_depth=2, random_state=0).fit(x, y)
+    model = convert(tree, calibration=x)
+    agreement = model.fidelity.agreement
+    assert agreement.framework == "scikit-learn" and agreement.error is not None and agreement.error < 1e-6
+    np.testing.assert_allclose(model.predict(x)[:, 0], tree.predict(x), atol=1e-3)

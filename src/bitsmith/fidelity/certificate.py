@@ -317,9 +317,9 @@ def certify(
 
 
 def _on_grids(network: Network, inputs: Sequence[Floats]) -> list[Floats]:
-    """The inputs as the network has them: a framework rounds finer ones, which may fall on the other side of a step."""
+    """The inputs as the float model has them: a framework rounds finer ones, which may fall on the other side of a step."""
     layers = [network.node(name).layer for name in network.inputs]
-    quantizers = [layer.quantizer if isinstance(layer, Input) else None for layer in layers]
+    quantizers = [layer.quantizer if isinstance(layer, Input) and not layer.rounds else None for layer in layers]
     return [x if grid is None else grid.applied(x) for x, grid in zip(inputs, quantizers, strict=True)]
 
 
