@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import lightgbm
@@ -176,6 +177,19 @@ def test_numbers_that_no_step_may_have_are_rejected() -> None:
     model = xgboost.XGBRegressor(missing=0.1, **NUMERIC).fit(*data(0.1))
     with pytest.raises(UnsupportedError, match=r"missing=0\.1(.|\n)*such as -999"):
         read_model(model)
+
+
+@pytest.mark.parametrize("way", ["estimator", "booster", "file"])
+def test_boosters_and_files_say_that_they_lack_the_number_for_missing_values(way: str, tmp_path: Path) -> None:
+    """Of one decision nothing else tells, and the number goes to the other side."""
+    x, y = data(0.0)
+    model = xgboost.XGBRegressor(n_estimators=1, max_depth=1, missing=0.0, tree_method="exact").fit(x[:, :1], y)
+    model.save_model(tmp_path / "model.json")
+    source = {"estimator": model, "booster": model.get_booster(), "file": tmp_path / "model.json"}[way]
+    network = read_model(source)
+    told = any("do not have the estimator's number `missing`" in note for note in network.notes)
+    found = network.evaluate([x[:, :1].astype(np.float64)])[network.outputs[-1]][:, 0]
+    assert told == (way != "estimator") == bool(np.abs(found - model.predict(x[:, :1])).max() > 0.1)
 
 
 def test_catboost_says_itself_whether_training_saw_missing_values() -> None:

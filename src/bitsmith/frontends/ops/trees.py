@@ -112,8 +112,8 @@ def sending(tree: Tree, number: float, to_yes: npt.NDArray[np.bool_], among: npt
 def warn_of_missing(name: str) -> str:
     """Warn that the training of trees saw missing values, and return the text as a note."""
     note = (
-        f"{name} was trained with missing values (NaN). A circuit has only numbers, so that branches for missing values "
-        "are left out. Put a number in their place before training, and give the circuit that number, too."
+        f"{name} was trained with missing values (NaN, or a number for them). A circuit has only numbers, so that branches "
+        "for missing values are left out. Put a number in their place before training, and give the circuit that number, too."
     )
     warn(note, FidelityWarning)
     return note

@@ -56,9 +56,8 @@ def _read_xgboost(model: Any, options: ReadOptions) -> Network:
         booster, best = model.get_booster(), getattr(model, "best_iteration", None)
     if best is not None:  # which estimators stop at, and boosters do not
         booster = booster[: best + 1]
-    missing = getattr(model, "missing", None)
-    number = math.nan if missing is None else float(missing)
-    return read_xgboost(bytes(booster.save_raw("json")), "XGBoost", _classes(model), number)
+    missing = None if model is booster else float(math.nan if model.missing is None else model.missing)
+    return read_xgboost(bytes(booster.save_raw("json")), "XGBoost", _classes(model), missing)
 
 
 def _read_lightgbm(model: Any, options: ReadOptions) -> Network:

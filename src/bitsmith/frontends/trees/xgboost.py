@@ -37,18 +37,25 @@ _MISSING_BITS = 16
 """Most bits of a number in place of missing values."""
 
 
-def read_xgboost(text: bytes, where: str, classes: Classes | None, missing: float = math.nan) -> Network:
+_UNTOLD = (
+    "XGBoost: boosters and files do not have the estimator's number `missing`. If it is not NaN, convert the estimator, "
+    "so that this number goes where missing values go."
+)
+
+
+def read_xgboost(text: bytes, where: str, classes: Classes | None, missing: float | None = None) -> Network:
     """The network of a model, which predicts what ``Booster.predict`` does or, with ``classes``, what a classifier does.
 
-    The number ``missing`` of an estimator goes where missing values go.
+    The number ``missing`` of an estimator goes where missing values go; None if there is no estimator that tells it.
 
     Raises:
         ModelFileError: the JSON is not that of a model.
         UnsupportedError: an objective that cannot be translated, or a ``missing`` number of many bits, which an input may lack.
     """
-    if math.isfinite(missing) and math.ldexp(math.frexp(missing)[0], _MISSING_BITS) % 1:
+    number = math.nan if missing is None else missing
+    if math.isfinite(number) and math.ldexp(math.frexp(number)[0], _MISSING_BITS) % 1:
         accepted = f"NaN, or a number of at most {_MISSING_BITS} bits, such as -999 or 0.5"
-        raise UnsupportedError(f"missing={missing:g}", where=where, accepted=accepted)
+        raise UnsupportedError(f"missing={number:g}", where=where, accepted=accepted)
     parse = parse_ubjson if text.startswith(XGBOOST_MARK) else parse_json
     learner = Fields(parse(text, where), where).fields("learner")
     described, name = learner.fields("learner_model_param"), learner.fields("objective").text("name")
@@ -58,7 +65,7 @@ def read_xgboost(text: bytes, where: str, classes: Classes | None, missing: floa
     outputs = max(_count(described, "num_class"), 1) * max(_count(described, "num_target"), 1)
     if outputs > MOST_OUTPUTS:
         raise UnsupportedError(f"{outputs} outputs", where=where, accepted=f"at most {MOST_OUTPUTS}")
-    trees, is_mixed = _trees(learner.fields("gradient_booster"), outputs, where, missing)
+    trees, is_mixed = _trees(learner.fields("gradient_booster"), outputs, where, number)
     base = _sums(based, _base(described, outputs), described)
     layer = ensemble(trees, _count(described, "num_feature"), as_weights(base), where)
     if label and classes is None:
@@ -66,7 +73,9 @@ def read_xgboost(text: bytes, where: str, classes: Classes | None, missing: floa
         network = replace(network, outputs=network.outputs[:1])
     else:
         network = network_of(layer, link, classes, "XGBoost")
-    return network if math.isfinite(missing) else of_missing(network, is_trained=is_mixed)
+    if missing is None:
+        network = replace(network, notes=(*network.notes, _UNTOLD))
+    return network if math.isfinite(number) else of_missing(network, is_trained=is_mixed)
 
 
 def _sums(based: Link, base: Floats, described: Fields) -> Floats:
