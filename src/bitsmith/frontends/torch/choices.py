@@ -10,7 +10,7 @@ import contextlib
 import dis
 import linecache
 import sys
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     import torch
 
 BY_SAMPLES = (
-    "a choice by the number of samples",
-    "leave the side that the circuit is to have, for any number of samples: a circuit takes one after the other",
+    "by the number of samples",
+    "leave what the circuit is to have, for any number of samples: a circuit takes one after the other",
 )
-"""Reason and remedy of a refusal."""
+"""Words of a refusal, which its reason ends with, and the remedy."""
+
+_DIFFERENCE = 1e-3
+"""Greatest difference of results for the same sample, as a share of the greatest result: sums have other orders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +118,54 @@ def check_choices(
         except Exception as error:  # as above
             same = _is_raised(error)
         if not same:
-            raise UnsupportedError(f"{BY_SAMPLES[0]} ({line})")
+            raise UnsupportedError(f"a choice {BY_SAMPLES[0]} ({line})")
     return program
+
+
+def for_so_many(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> torch.export.ExportedProgram:
+    """``module`` exported for as many samples as ``inputs`` have along their first axes, if others give the same results.
+
+    Code that makes integers of their number fixes it, perhaps for a shape alone.
+
+    Raises:
+        UnsupportedError: results for the same samples differ.
+    """
+    import torch
+
+    program = torch.export.export(module, tuple(x.clone() for x in inputs))
+    drawn, count = torch.Generator().manual_seed(0), len(inputs[0])
+    first = [
+        torch.randn(x.shape, generator=drawn).to(x) if x.is_floating_point() and not x.any() else x for x in inputs
+    ]
+    wanted = _results(program, first)
+    turned = _results(program, [x.flip(0) for x in first])
+    if not all(
+        map(_is_same, (x.flip(0) for x in wanted), turned)
+    ):  # of random numbers or mixed samples, refused as such
+        return program
+    for rows in ([0], [*range(1, count), *range(count)]):
+        chosen = [x[rows] for x in first]
+        try:
+            results = _results(torch.export.export(module, tuple(chosen)), chosen)
+        except Exception:  # of code that takes no other number, or of torch
+            continue
+        if not all(map(_is_same, (x[rows] for x in wanted), results)):
+            raise UnsupportedError(f"values that are computed {BY_SAMPLES[0]}")
+    return program
+
+
+def _results(program: torch.export.ExportedProgram, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """The real results, with an axis of samples in front."""
+    import torch
+
+    leaves = torch.utils._pytree.tree_leaves(program.module()(*(x.clone() for x in inputs)))
+    return [x.detach().double() for x in leaves if isinstance(x, torch.Tensor) and x.ndim and not x.is_complex()]
+
+
+def _is_same(x: torch.Tensor, y: torch.Tensor) -> bool:
+    """Return True for equal numbers, but for rounding."""
+    least = _DIFFERENCE * float(x.abs().max()) if x.numel() else 0.0
+    return x.shape == y.shape and bool(x.allclose(y, _DIFFERENCE, least, equal_nan=True))
 
 
 def _text(program: torch.export.ExportedProgram) -> str:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from bitsmith.errors import ConfigError, UnsupportedError, nearest
 from bitsmith.frontends.input_shapes import Example, InputShapes, sample_shapes
 from bitsmith.frontends.keras.live import LiveModel
-from bitsmith.frontends.torch.choices import BY_SAMPLES, check_choices
+from bitsmith.frontends.torch.choices import BY_SAMPLES, check_choices, for_so_many
 from bitsmith.frontends.torch.hooks import hooked
 from bitsmith.frontends.torch.lengths import PACKED, refusing_lengths
 from bitsmith.layers.layer import Floats, Shape
@@ -275,15 +275,15 @@ def _export(
         except UnsupportedOperatorException:  # of open sizes
             if any(samples):
                 raise
-            return torch.export.export(module, tuple(x.clone() for x in inputs))  # torch marks those of open sizes
+            return for_so_many(module, inputs)
         # The module's code may fix the number of samples of some inputs: then all have that of the example.
         places = (node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs)
         fixed = {is_concrete_int(node.meta["val"].shape[axis]) for node, axis in zip(places, samples, strict=True)}
-        if fixed == {False} or (len(fixed) == 1 and not any(samples)):
+        if fixed == {False}:
             return program
         if any(samples):
             raise UnsupportedError("a fixed number of samples, along other axes than the first")
-        return torch.export.export(module, tuple(inputs))
+        return for_so_many(module, inputs)
 
 
 def module_results(module: torch.nn.Module, inputs: Sequence[npt.NDArray[np.generic]]) -> dict[str, Floats]:
