@@ -12,13 +12,15 @@ from torch import Tensor, nn
 from torch_samples import Of, assert_same
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.framework import ReadOptions
+from bitsmith.frontends.torch.read import read_torch
 from bitsmith.frontends.torch.shape import _size_arithmetic
 
 
 @pytest.mark.parametrize(
     "count",
-    [lambda n: n * 6 // 2, lambda n: n * 3, lambda n: n + n + n, lambda n: 5 * n - 2 * n],
-    ids=["quotient", "product", "sum", "difference"],
+    [lambda n: n * 6 // 2, lambda n: n * 3, lambda n: n + n + n, lambda n: 5 * n - 2 * n, lambda n: -(-n * 3)],
+    ids=["quotient", "product", "sum", "difference", "negation"],
 )
 def test_sizes_are_computed_from_the_number_of_samples(count: Callable[[int], int]) -> None:
     class Counting(nn.Module):
@@ -26,6 +28,11 @@ def test_sizes_are_computed_from_the_number_of_samples(count: Callable[[int], in
             return (x.reshape(count(len(x)), 2) * 2.0).reshape(len(x), 6)
 
     assert_same(Counting(), (6,))
+
+
+def test_a_slice_by_the_number_of_samples_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="a slice that depends on the number of samples"):
+        read_torch(Of(lambda x: x[:, -x.shape[0] :]), ReadOptions(input_shape=(6,)))
 
 
 class _OfOwnRows(nn.Module):

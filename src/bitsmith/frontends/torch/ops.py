@@ -34,8 +34,8 @@ OPERATORS: dict[str, Translation] = {
 }
 """Operators by name, without overloads; those that end in ``_`` are read as those without."""
 
-_RELATIONS = map("_operator.{}".format, ("ge", "le", "gt", "lt", "eq", "ne"))
-_CHECKS = ("_assert", "sym_constrain", "profiler.", "_guards", *_RELATIONS)
+_RELATIONS = frozenset(map("_operator.{}".format, ("ge", "le", "gt", "lt", "eq", "ne")))
+_CHECKS = ("_assert", "sym_constrain", "profiler.", "_guards")
 _DYNAMIC = (
     "scales that are computed from each input while the model runs",
     "quantize the model statically, with calibration data",
@@ -65,12 +65,16 @@ def translation_of(node: Node) -> Translation | None:
 
 def is_known(name: str) -> bool:
     """Return True if the operator of this name is translated, or needs no translation."""
-    return name in OPERATORS or name.removesuffix("_") in OPERATORS or name.startswith(_CHECKS)
+    return name in OPERATORS or name.removesuffix("_") in OPERATORS or _is_check(name)
 
 
 def is_check(node: Node) -> bool:
     """Return True if the operator only asserts what the export knows."""
-    return node.name.startswith(_CHECKS)
+    return _is_check(node.name)
+
+
+def _is_check(name: str) -> bool:
+    return name in _RELATIONS or name.startswith(_CHECKS)
 
 
 def unknown(name: str, node: Node) -> Refusal:

@@ -106,16 +106,17 @@ def _sym_size(call: Call) -> Result:
 
 
 def _size_arithmetic(call: Call) -> Result:
-    """A size from two."""
+    """A size from another, or from two."""
     name, sizes = call.node.name, [call.size_of(call.get(key)) for key in call.node.arguments]
-    if len(sizes) == 2 and not (name.endswith("div") and 0 in sizes[1]):
+    if len(sizes) == (1 if name.endswith("neg") else 2) and not (name.endswith("div") and 0 in sizes[1]):
         found = tuple(map(_ARITHMETIC[name], *sizes))
         if max(map(abs, found)) <= MAX_ELEMENTS * max(call.build.counts):
             return (found,)
     raise UnsupportedError(f"{name} of the sizes {sizes}", accepted="two sizes of tensors")
 
 
-_ARITHMETIC: dict[str, Callable[[int, int], int]] = {
+_ARITHMETIC: dict[str, Callable[..., int]] = {
+    "_operator.neg": operator.neg,
     "_operator.mul": operator.mul,
     "_operator.add": operator.add,
     "_operator.sub": operator.sub,
