@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from unittest.mock import Mock
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -102,6 +103,21 @@ def test_sizes_that_exporters_leave_open_as_numbers(size: int) -> None:
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -2
     with pytest.raises(ModelFileError, match="an axis of -2 elements"):
         read_onnx(model)
+
+
+COUNTED: dict[str, list[onnx.NodeProto]] = {
+    "Mod": [node("Mod", "n k", "c"), node("Cast", "c", "f", to=1), node("Mul", "x f", "y")],
+    "Less": [node("Less", "n many", "c"), node("Where", "c x zero", "y")],
+    "Div": [node("Cast", "n", "f", to=1), node("Div", "x f", "y")],
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_values_of_the_number_of_samples_are_refused(name: str) -> None:
+    held = {"k": np.array(2), "many": np.array(16), "zero": np.zeros(1, np.float32), "first": np.array(0)}
+    nodes = [node("Shape", "x", "s"), node("Gather", "s first", "n", axis=0), *COUNTED[name]]
+    with pytest.raises(UnsupportedError, match="values that depend on the number of samples"):
+        read_onnx(graph(nodes, {"x": ("batch", 3)}, "y", held))
 
 
 def test_open_sizes_are_those_of_the_input_shape() -> None:

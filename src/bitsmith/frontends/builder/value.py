@@ -41,8 +41,9 @@ SAMPLES_FIRST = (
 )
 """The remedy where a model has its samples along the second axis."""
 
-ANY_SAMPLES = (1, 7, 11)
-"""Numbers of samples for which sizes are computed where any is allowed: what is the same for all does not depend on it."""
+ANY_SAMPLES = (1, 7, 20)
+"""Numbers of samples, odd and even, few and more, for which sizes are computed where any is allowed: what is the same for all
+does not depend on it. Constants of as many samples have to fit into memory."""
 
 
 class MixedSamplesError(UnsupportedError):
