@@ -117,6 +117,15 @@ def test_trials_of_few_samples_each_go_on_from_results_that_nothing_changed(
     assert to_text(at_once.program) == to_text(one_by_one.program)
 
 
+def test_trials_compute_samples_without_rounding_that_they_look_at() -> None:
+    made, x = network((8,), dense(8, 9), ReLU(), dense(9, 3)), normal(40, 8)
+    trial = channels._Trial.of(made, [x], calibrate(made, [x]), 1)
+    assert not trial.exact
+    assert not trial._changed(made, lambda node, operands, result: result, [], slice(3, 4))
+    assert trial._changed(made, lambda node, operands, result: 1.5 * result, [], slice(3, 4))
+    assert trial.exact.keys() == {3}
+
+
 @pytest.mark.parametrize("span", [9, 20])
 def test_results_of_layers_in_turn_have_one_step(span: int) -> None:
     """It is finer by a few bits where an output shows it; outputs, which no memory holds, keep steps of their own."""

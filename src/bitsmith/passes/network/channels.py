@@ -13,7 +13,6 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
-from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -298,16 +297,18 @@ def _of_columns(least: Fracs, frac: Fracs, values: Floats, bits: int) -> Fracs:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """Outputs of a trial, and by how much rounding may change their channels where no layer jumps for it: ``held`` are the
-    results of those that might. ``at_once`` samples are looked at together. ``cuts`` are the results that all nodes from a
-    place on read."""
+    """Outputs of a trial, and by how much rounding may change their channels: ``outputs``. ``at_once`` samples are looked at
+    together. ``cuts`` are the names of results that all nodes from a place on read; those of ``held`` nodes stay as they are
+    without rounding, so that no layer jumps for it. ``exact`` are results without rounding, by the first sample: of samples
+    that are looked at."""
 
     network: Network
     inputs: Sequence[Floats]
-    outputs: Mapping[str, tuple[Floats, Floats]]
-    held: Mapping[str, Floats]
+    outputs: Mapping[str, Floats]
+    held: Sequence[str]
     at_once: int
-    cuts: Sequence[tuple[int, Mapping[str, Floats]]]
+    cuts: Mapping[int, Sequence[str]]
+    exact: dict[int, Mapping[str, Floats]]
 
     @classmethod
     def of(cls, network: Network, inputs: Sequence[Floats], seen: Mapping[str, ObservedRange], at_once: int) -> _Trial:
@@ -317,25 +318,30 @@ class _Trial:
         last = {name: place for place, node in enumerate(nodes) for name in node.inputs}
         stride = -(-len(nodes) // _CUTS)
         places = range(stride, len(nodes) + 1, stride) if at_once < samples and not network.states else ()
-        live = {place: [node.name for node in nodes[:place] if last.get(node.name, 0) >= place] for place in places}
-        jumping = [node.name for node in nodes if node.layer.jumps]
-        wanted = {*jumping, *network.outputs, *(name for names in live.values() for name in names)}
-        at_a_time, rows = samples if network.states else at_once, dict[str, list[Floats]]()
-        for start in range(0, samples, at_a_time):
-            for node, _, result in network.evaluation([batch[start : start + at_a_time] for batch in inputs]):
-                if node.name in wanted:
-                    rows.setdefault(node.name, []).append(result)
-        results = {name: np.concatenate(parts) for name, parts in rows.items()}
-        outputs: dict[str, tuple[Floats, Floats]] = {}
+        cuts = {place: [node.name for node in nodes[:place] if last.get(node.name, 0) >= place] for place in places}
+        outputs: dict[str, Floats] = {}
         for name in network.outputs:
             channels = seen[name].channels
             assert channels is not None
             scales = _scales(channels)
             if name in bounded:
                 scales = np.full_like(scales, np.max(channels[1]) - np.min(channels[0]))
-            outputs[name] = results[name], np.ldexp(scales, -least_bits(bits))
-        cuts = [(place, {name: results[name] for name in names}) for place, names in live.items()]
-        return cls(network, inputs, outputs, {name: results[name] for name in jumping}, at_once, cuts)
+            outputs[name] = np.ldexp(scales, -least_bits(bits))
+        return cls(network, inputs, outputs, [node.name for node in nodes if node.layer.jumps], at_once, cuts, {})
+
+    def _exactly(self, samples: slice) -> Mapping[str, Floats]:
+        """The results for ``samples`` without rounding that trials need; for a network with states, all samples in order."""
+        if self.network.states:
+            return {name: rows[samples] for name, rows in self._computed(slice(None)).items()}
+        return self._computed(samples)
+
+    def _computed(self, samples: slice) -> Mapping[str, Floats]:
+        place = samples.start or 0
+        if place not in self.exact:
+            wanted = {*self.held, *self.outputs, *(name for names in self.cuts.values() for name in names)}
+            results = self.network.evaluation([batch[samples] for batch in self.inputs])
+            self.exact[place] = {node.name: result for node, _, result in results if node.name in wanted}
+        return self.exact[place]
 
     def needed(self, candidates: Sequence[_Candidate]) -> list[_Candidate]:
         """Those without which the outputs would differ: halves are looked at for themselves, the largest groups first."""
@@ -360,7 +366,8 @@ class _Trial:
                 held.setdefault(each.node, {})[each.variable] = each.held
         nodes, changed = self.network.nodes, steps.keys() | held.keys()
         first = next((place for place, node in enumerate(nodes) if node.name in changed), 0)
-        cut, known = max((each for each in self.cuts if each[0] <= first), key=itemgetter(0), default=(0, {}))
+        cut = max((place for place in self.cuts if place <= first), default=0)
+        known = {*self.cuts.get(cut, ())}
         before = [replace(node, inputs=()) for node in nodes[:cut] if node.name in known]
         after = [replace(node, layer=node.layer.with_weights(held.get(node.name, {}))) for node in nodes[cut:]]
         rounded = self.network.with_nodes([*before, *after])
@@ -371,15 +378,14 @@ class _Trial:
 
         starts = range(0, len(self.inputs[0]), self.at_once)
         parts = [slice(start, start + self.at_once) for start in starts]
-        return any_of(partial(self._changed, rounded, in_steps, {**self.held, **known}), parts)
+        return any_of(partial(self._changed, rounded, in_steps, known.union(self.held)), parts)
 
     @np.errstate(all="ignore")  # of its own thread
-    def _changed(self, rounded: Network, in_steps: Revision, known: Mapping[str, Floats], samples: slice) -> bool:
+    def _changed(self, rounded: Network, in_steps: Revision, known: Collection[str], samples: slice) -> bool:
         """Return True if an output of ``rounded`` differs too much for some ``samples``, of which results are ``known``."""
-        held = {name: results[samples] for name, results in known.items()}
+        exact = self._exactly(samples)
+        held = {name: exact[name] for name in known}
         for node, _, result in rounded.evaluation([batch[samples] for batch in self.inputs], in_steps, held):
-            if node.name in self.outputs:
-                wanted, allowed = self.outputs[node.name]
-                if np.any(np.abs(result - wanted[samples]) > allowed):
-                    return True
+            if node.name in self.outputs and np.any(np.abs(result - exact[node.name]) > self.outputs[node.name]):
+                return True
         return False
