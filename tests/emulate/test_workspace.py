@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.emulator import LEAST_CHUNK, _scattered
+from bitsmith.emulate.wiring import _is_view
 from bitsmith.emulate.workspace import Array, StoredValue, Workspace
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
@@ -21,6 +22,27 @@ def test_long_rows_are_odd_numbers_of_lines(size: int) -> None:
     found = _scattered(size)
     assert found == size if size < 2 * LEAST_CHUNK else (found % (2 * LEAST_CHUNK) == LEAST_CHUNK and found <= size)
     assert size - found < 2 * LEAST_CHUNK
+
+
+@given(st.integers(0, 1 << 32))
+def test_a_reshape_is_a_view_where_numpy_copies_nothing(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+
+    def factors(size: int) -> tuple[int, ...]:
+        parts = [1] * int(rng.integers(0, 2))
+        while size > 1:
+            parts.append(int(rng.choice([n for n in range(2, size + 1) if size % n == 0])))
+            size //= parts[-1]
+        return tuple(map(int, rng.permutation(parts)))
+
+    size = int(rng.choice([1, 6, 24, 36]))
+    shape = factors(size)
+    whole = np.zeros((*(2 * n for n in shape), int(rng.integers(1, 4))), dtype=np.float32)
+    part = whole[tuple(slice(0, 2 * n, 2) if rng.random() < 0.3 else slice(n) for n in shape)]
+    part = part.transpose((*rng.permutation(len(shape)), len(shape))) if rng.random() < 0.3 else part
+    part = part if rng.random() < 0.5 else np.ascontiguousarray(part)
+    for wanted in (shape, factors(size), (size,)):
+        assert _is_view(part, wanted) == np.may_share_memory(part.reshape((*wanted, part.shape[-1])), part)
 
 
 @pytest.mark.parametrize("samples", [1, 2, 8])

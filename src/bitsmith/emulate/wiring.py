@@ -28,8 +28,8 @@ def bind_wiring(ws: Workspace, op: ops.Movement, args: tuple[int, ...]) -> Store
         case ops.Reshape() if ws.node in ws.plan.by_rows and x.varies:
             return StoredValue(x.parts, storage, type_, x.buffers)
         case ops.Reshape():
-            parts = [part.reshape((*op.shape, part.shape[-1])) for part in x.parts]
-            if all(np.may_share_memory(part, old) for part, old in zip(parts, x.parts, strict=True)):
+            if all(_is_view(part, op.shape) for part in x.parts):
+                parts = [part.reshape((*op.shape, part.shape[-1])) for part in x.parts]
                 return StoredValue(parts, storage, type_, x.buffers)
             result = ws.new(op.shape, storage, type_, varies=x.varies, count=count)
             for target, part in zip(result.parts, x.parts, strict=True):
@@ -60,6 +60,24 @@ def bind_wiring(ws: Workspace, op: ops.Movement, args: tuple[int, ...]) -> Store
             return StoredValue([windows_in(op, part) for part in padded.parts], storage, type_, padded.buffers)
         case _:
             assert_never(op)
+
+
+def _is_view(part: Array, shape: tuple[int, ...]) -> bool:
+    """Return True if samples get another ``shape`` without a copy: where axes become one, they follow on each other in memory."""
+    axes = [pair for pair in zip(part.shape[:-1], part.strides[:-1], strict=True) if pair[0] > 1]
+    sizes = [n for n in shape if n > 1]
+    while axes:
+        (n, step), size = axes.pop(), sizes.pop()
+        before = n
+        while before != size:
+            if before > size:
+                size *= sizes.pop()
+                continue
+            inner, (n, step) = n * step, axes.pop()
+            if step != inner:
+                return False
+            before *= n
+    return True
 
 
 def _operand_scale(op: ops.Movement, storage: Storage, x: TensorType) -> Fracs:
