@@ -17,6 +17,7 @@ from bitsmith.emulate import Emulator, linear
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir import ops
 from bitsmith.ir.types import FixedFormat
+from bitsmith.layers import conv as conv_layers
 from bitsmith.layers.conv import Conv, ConvTranspose
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Layer, Shape, as_weights
@@ -139,6 +140,25 @@ def test_the_emulator_writes_out_some_windows_at_a_time(monkeypatch: pytest.Monk
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 50e6  # all windows of 16 samples are 105 MB
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("outer", [1, 2])
+def test_channels_apart_are_computed_some_rows_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, stride: int, outer: int
+) -> None:
+    rng = np.random.default_rng(6)
+    bias = weights(rng, 4 * outer)
+    layer = conv(weights(rng, 3, 2, 1, 4 * outer), bias=bias, padding=1, stride=stride, groups=4)
+    x = rng.standard_normal((3, 9, 7, 4))
+    whole = layer.reference([x])
+    padded, sums = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), np.zeros_like(whole)
+    for row, column in np.ndindex(3, 2):
+        there = padded[:, row:, column:][:, ::stride, ::stride][:, : whole.shape[1], : whole.shape[2]]
+        sums += np.repeat(there, outer, axis=-1) * layer.kernel[row, column, 0]
+    np.testing.assert_array_equal(whole, sums + bias)
+    monkeypatch.setattr(conv_layers, "_AT_ONCE", 2 * whole[:, 0].size)
+    np.testing.assert_array_equal(layer.reference([x]), whole)
 
 
 def test_many_groups_are_computed_in_blocks() -> None:

@@ -20,6 +20,9 @@ from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Products, Shape, StepLayer, Weighted, as_weights, shifted, single
 from bitsmith.layers.lowering import Lowering
 
+_AT_ONCE = 1 << 15
+"""Numbers of a result that are computed at a time where channels do not mix."""
+
 _BLOCK_CHANNELS = 16
 """Input channels up to which groups are computed together: more emulate slower, fewer are more ops."""
 
@@ -96,11 +99,21 @@ class Conv(_Convolution):
         return (*positions, self.kernel.shape[-1])
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        (tap, first), *others = self._taps(inputs[0])
-        result = _mixed(first, self.kernel[tap], self.groups)
-        for tap, part in others:
-            result += _mixed(part, self.kernel[tap], self.groups)
-        return result if self.bias is None else result + self.bias
+        x, result = self._padded(inputs[0]), np.empty((len(inputs[0]), *self.output_shape([inputs[0].shape[1:]])))
+        # Where channels do not mix, some rows at a time, which stay in a processor's cache from tap to tap.
+        apart = self.groups > 1 == self.kernel.shape[-2]
+        step = max(_AT_ONCE // max(result[:, 0].size, 1), 1) if apart else result.shape[1]
+        for start in range(0, result.shape[1], step):
+            rows, part = x[:, start * self.strides[0] :], result[:, start : start + step]
+            (tap, places), *others = self._places(part.shape[1:-1])
+            _mix(rows[places], self.kernel[tap], self.groups, part)
+            product = np.empty_like(part) if others else part
+            for tap, places in others:
+                _mix(rows[places], self.kernel[tap], self.groups, product)
+                part += product
+        if self.bias is not None:
+            result += self.bias
+        return result
 
     def step_by_step(self, axis: int, shapes: Sequence[Shape]) -> StepLayer | None:
         padding = list(self.padding)
@@ -110,15 +123,12 @@ class Conv(_Convolution):
         reach = (self.size[axis] - 1) * self.dilation[axis]
         return StepLayer(replace(self, padding=tuple(padding)), axis, max(before, reach), max(reach - before, 0))
 
-    def _taps(self, operand: Floats) -> Iterator[tuple[Axes, Floats]]:
-        """Return for each tap what it is multiplied with at all positions."""
-        positions = self.output_shape([operand.shape[1:]])[:-1]
-        padded = any(map(any, self.padding))
-        x = np.pad(operand, ((0, 0), *self.padding, (0, 0))) if padded else operand
-        yield from ((tap, x[part]) for tap, part in self._places(positions))
+    def _padded(self, operand: Floats) -> Floats:
+        return np.pad(operand, ((0, 0), *self.padding, (0, 0))) if any(map(any, self.padding)) else operand
 
     def trained_products(self, variable: str, operands: Sequence[Floats]) -> Products | None:
-        parts = [part.reshape(-1, self.groups, self.kernel.shape[-2]) for _, part in self._taps(operands[0])]
+        x, positions = self._padded(operands[0]), self.output_shape([operands[0].shape[1:]])[:-1]
+        parts = [x[places].reshape(-1, self.groups, self.kernel.shape[-2]) for _, places in self._places(positions)]
         rows = np.stack(parts, axis=2)
         matrices = self.kernel.reshape(-1, self.groups, self.kernel.shape[-1] // self.groups).transpose(1, 0, 2)
         rows = rows.reshape(len(rows), self.groups, -1).transpose(1, 0, 2)
@@ -195,8 +205,10 @@ class ConvTranspose(_Convolution):
         sizes = _full_sizes(x.shape[1:-1], self.size, self.strides, self.dilation)
         reached = [max(n, crop + kept) for n, crop, kept in zip(sizes, self.crop, self.output, strict=True)]
         full = np.zeros((len(x), *reached, self.kernel.shape[-1]))
+        product = np.empty((*x.shape[:-1], self.kernel.shape[-1]))
         for tap, part in self._places(x.shape[1:-1]):
-            full[part] += _mixed(x, self.kernel[tap], self.groups)
+            _mix(x, self.kernel[tap], self.groups, product)
+            full[part] += product
         kept = full[(slice(None), *(slice(crop, crop + n) for crop, n in zip(self.crop, self.output, strict=True)))]
         return kept if self.bias is None else kept + self.bias
 
@@ -320,16 +332,17 @@ def _full_sizes(sizes: Shape, taps: Axes, strides: Axes, dilation: Axes) -> list
     return [(n - 1) * s + d * (k - 1) + 1 for n, k, s, d in zip(sizes, taps, strides, dilation, strict=True)]
 
 
-def _mixed(x: Floats, kernel: Floats, groups: int) -> Floats:
-    """``x @ kernel`` for one tap (in // groups, out), each group of channels by itself."""
+def _mix(x: Floats, kernel: Floats, groups: int, result: Floats) -> None:
+    """Put ``x @ kernel`` for one tap (in // groups, out) into ``result``, each group of channels by itself."""
     n_in, n_out = kernel.shape
     if groups == 1:
-        return np.asarray((x.reshape(-1, n_in) @ kernel).reshape(*x.shape[:-1], n_out))
-    if n_in == 1:
-        return np.asarray((x if groups == n_out else np.repeat(x, n_out // groups, axis=-1)) * kernel[0])
-    split = np.moveaxis(x.reshape(-1, groups, n_in), 1, 0)
-    products = split @ np.moveaxis(kernel.reshape(n_in, groups, -1), 1, 0)
-    return np.moveaxis(products, 0, 1).reshape(*x.shape[:-1], n_out)
+        np.matmul(x.reshape(-1, n_in), kernel, out=result.reshape(-1, n_out))
+    elif n_in == 1:
+        np.multiply(x if groups == n_out else np.repeat(x, n_out // groups, axis=-1), kernel[0], out=result)
+    else:
+        split = np.moveaxis(x.reshape(-1, groups, n_in), 1, 0)
+        products = split @ np.moveaxis(kernel.reshape(n_in, groups, -1), 1, 0)
+        result[...] = np.moveaxis(products, 0, 1).reshape(result.shape)
 
 
 def _in_groups(builder: ProgramBuilder, windows: Value, matrices: Value) -> Value:
