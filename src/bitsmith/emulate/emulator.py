@@ -46,7 +46,7 @@ _SMALL = 256
 """Samples that one thread computes; fewer are not worth the microseconds that it takes to limit the threads of BLAS."""
 
 
-See: TypeAlias = Callable[[int, Sequence[Float64s]], None]
+See: TypeAlias = Callable[[int, Iterator[Float64s]], None]
 """Looks at samples from a number on, of which it is given numbers of some nodes."""
 
 
@@ -192,7 +192,7 @@ class Emulator:
             for reader, result in zip(bound.readers[:most], results, strict=True):
                 reader.read(stop - start, result[start:stop])
             if see is not None:
-                see(start, [reader.of(stop - start) for reader in bound.readers[most:]])
+                see(start, (reader.of(stop - start) for reader in bound.readers[most:]))
 
         left = compiled.execute(batch, self.threads, states, load, store)
         return results, outside, left
@@ -302,7 +302,7 @@ class _Compiled:
         outside = bound.run(arrays)
         results = [reader.of(batch) for reader in bound.readers[:most]]
         if see is not None:
-            see(0, [reader.of(batch) for reader in bound.readers[most:]])
+            see(0, (reader.of(batch) for reader in bound.readers[most:]))
         left = bound.workspace.notes.take(batch)
         self._idle[size].append(bound)  # last: another thread may take it at once
         return results, outside, left

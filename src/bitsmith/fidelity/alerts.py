@@ -1,6 +1,6 @@
 """Warnings of predictions: approximations, values outside the inputs' formats, values lost inside, results of lost accuracy."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -159,7 +159,8 @@ class Alerts:
             return *emulator.run_watched(batches, states), {}
         near, begins = dict[str, list[npt.NDArray[np.intp]]](), not states
 
-        def see(start: int, shown: Sequence[Floats]) -> None:
+        def see(start: int, numbers: Iterator[Floats]) -> None:
+            shown = list(numbers)
             part = [batch[start : start + len(shown[0])] for batch in batches]
             for name, rows in self._decisions.near(part, shown, begins=begins and not start).items():
                 near.setdefault(name, []).append(rows + start)

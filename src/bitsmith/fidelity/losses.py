@@ -196,19 +196,19 @@ class LossyCasts:
         known = {id(each.cast): each for each in self.casts if each.cast.overflow is not Overflow.WRAP}
         return [known[id(cast)] for cast in casts if id(cast) in known]
 
-    def losses(self, operands: Sequence[Floats]) -> Losses:
-        """Return the losses of ``operands``, the values of the outputs of :attr:`program`."""
-        return _listed([[_loss(each, operands[each.place])] for each in self.casts])
+    def losses(self, operands: Iterable[Floats]) -> list[Loss]:
+        """Return a row of each cast for ``operands``, the values of the outputs of :attr:`program`; one is held at a time."""
+        places = enumerate(operands)
+        return [_loss(each, values) for place, values in places for each in self.casts if each.place == place]
 
     def run(self, emulator: Emulator, inputs: Sequence[Batch]) -> Losses:
         """Return the losses for these inputs; ``emulator`` executes :attr:`program`."""
-        by_cast: list[list[Loss]] = [[] for _ in self.casts]
+        parts: list[list[Loss]] = []
         states: States = {}
         for start in range(0, len(inputs[0]) if self.casts else 0, _AT_ONCE):
             operands, _, _ = emulator.run_watched([x[start : start + _AT_ONCE] for x in inputs], states)
-            for losses, each in zip(by_cast, self.casts, strict=True):
-                losses.append(_loss(each, operands[each.place]))
-        return _listed(by_cast)
+            parts.append(self.losses(operands))
+        return joined(parts)
 
 
 def holding(fmt: FixedFormat, reached: Span, size: float | None = None) -> FixedFormat:
@@ -219,20 +219,19 @@ def holding(fmt: FixedFormat, reached: Span, size: float | None = None) -> Fixed
     return replace(fmt, signed=signed, width=max(integer + frac, 1), frac=frac)
 
 
-def _listed(by_cast: Sequence[Sequence[Loss]]) -> Losses:
-    """The losses of each cast as one, if there are any."""
-    joined = (
+def joined(parts: Sequence[Sequence[Loss]]) -> Losses:
+    """The losses of each cast as one, if there are any; ``parts`` have a row of each, for some of the samples."""
+    rows = (
         replace(
-            parts[0],
-            count=sum(part.count for part in parts),
-            total=sum(part.total for part in parts),
-            lo=min(part.lo for part in parts),
-            hi=max(part.hi for part in parts),
+            of_cast[0],
+            count=sum(part.count for part in of_cast),
+            total=sum(part.total for part in of_cast),
+            lo=min(part.lo for part in of_cast),
+            hi=max(part.hi for part in of_cast),
         )
-        for parts in by_cast
-        if parts
+        for of_cast in zip(*parts, strict=True)
     )
-    return Losses(tuple(loss for loss in joined if loss.count))
+    return Losses(tuple(loss for loss in rows if loss.count))
 
 
 def _ends(program: Program) -> set[int]:

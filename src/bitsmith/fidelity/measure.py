@@ -15,7 +15,7 @@ from bitsmith.base.blas import one_thread
 from bitsmith.emulate import Emulator
 from bitsmith.fidelity.channels import Channel, Channels
 from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
-from bitsmith.fidelity.losses import Loss, LossyCast, LossyCasts
+from bitsmith.fidelity.losses import Loss, LossyCast, LossyCasts, joined
 from bitsmith.fidelity.outside import limiting
 from bitsmith.fidelity.shortfall import SATURATED_ERROR, Expected, apart, float_outputs
 from bitsmith.fidelity.ties import LAST_PLACE, deciding, more_bits, open_decisions, rounded_alike
@@ -86,8 +86,9 @@ class Circuit:
     def __init__(self, network: Network, program: Program) -> None:
         self.network, self.program = network, program
         self._lossy = LossyCasts.of(program, network)
-        shown = (*program.outputs, *program.probes, *self._lossy.program.outputs)
-        self._emulator = Emulator(replace(self._lossy.program, outputs=shown), watched=self._lossy.told)
+        results = replace(self._lossy.program, outputs=(*program.outputs, *program.probes))
+        operands = [output.node for output in self._lossy.program.outputs]
+        self._emulator = Emulator(results, watched=self._lossy.told, shown=operands)
         self._samples = 0
 
     def outputs(self, inputs: Sequence[Floats]) -> list[Floats]:
@@ -99,10 +100,13 @@ class Circuit:
 
     def observed(self, inputs: Sequence[Floats]) -> tuple[dict[str, Floats], tuple[Loss, ...], list[LossyCast]]:
         """The layers' results by name, the values that left their formats, and the formats of the user that limit some."""
-        values, outside, left = self._emulator.run_watched(inputs)
+        parts: list[list[Loss]] = []
+        values, outside, left = self._emulator.run_watched(
+            inputs, see=lambda _, operands: parts.append(self._lossy.losses(operands))
+        )
         self._samples = len(inputs[0])
         shown = values[len(self.program.outputs) :]
-        losses = list(self._lossy.losses(shown[len(self.program.probes) :]))
+        losses = list(joined(parts))
         limits = [each for each in self._lossy.saturating(left.casts) if not each.limits]
         for op, count, x in zip(self.program.input_ops(), outside, inputs, strict=True):
             node = self.network.node(op.name)
@@ -114,7 +118,7 @@ class Circuit:
                 if fmt is not None and op.overflow is not Overflow.WRAP:
                     cast = Cast(op.frac, op.lo, op.hi, op.rounding, op.overflow)
                     limits.append(LossyCast(op.name, "result", fmt, cast, True, op.shape, 0))
-        return {probe.name: x for probe, x in zip(self.program.probes, shown, strict=False)}, tuple(losses), limits
+        return {probe.name: x for probe, x in zip(self.program.probes, shown, strict=True)}, tuple(losses), limits
 
     def limited(self, inputs: Sequence[Floats], limits: Sequence[LossyCast]) -> Mapping[str, frozenset[str]]:
         """The outputs for ``inputs`` that ``limits`` of results alone make wrong, each with their layers."""
