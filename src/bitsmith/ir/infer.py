@@ -188,8 +188,8 @@ def _dot(x: Ints, weights: npt.NDArray[np.float64], room: int) -> Ints:
 _EXACT_BITS = 53
 """Bits of integers that are exact in double precision."""
 
-_LEAST_ROOM = 8
-"""Bits of a part of an operand below which there are too many parts."""
+_LEAST_ROOM = 1
+"""Bits of a part of an operand: many parts take less time than products of Python's integers."""
 
 
 def _bits(x: Ints | npt.NDArray[np.int64]) -> int:
