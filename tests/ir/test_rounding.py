@@ -26,6 +26,15 @@ def test_drop_bits_is_its_definition(rounding: Rounding) -> None:
         assert drop_bits(objects(raw), objects(drop), rounding).tolist() == expected
 
 
+@pytest.mark.parametrize("rounding", Rounding)
+def test_many_numbers_are_rounded_as_one_where_machine_numbers_end(rounding: Rounding) -> None:
+    edges = [sign * (1 << bits) + near for bits in range(57, 66) for sign in (1, -1) for near in (-1, 0, 1)]
+    for drop in (-3, 0, 1, 57, 60, 61, 62, 63, 70):
+        expected = [oracle.round_to_integer(Fraction(raw) * Fraction(2) ** -drop, rounding) for raw in edges]
+        for some in (edges, edges[:12], edges[:24]):  # the last ones are within 60 bits
+            assert drop_bits(objects(some), objects(drop), rounding).tolist() == expected[: len(some)], drop
+
+
 @pytest.mark.parametrize("overflow", Overflow)
 def test_fold_overflow_is_its_definition(overflow: Overflow) -> None:
     raw = np.arange(-70, 70)

@@ -6,12 +6,21 @@ Definitions: IEEE 1666-2011 (SystemC), 7.10.9 "Quantization modes" and 7.10.10 "
 import math
 from fractions import Fraction
 from functools import partial
-from typing import assert_never
+from typing import TypeAlias, TypeVar, assert_never
 
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.ir.types import Fracs, Ints, Overflow, Rounding, TensorType, objects
+from bitsmith.ir.types import Fracs, IntArray, Ints, Overflow, Rounding, TensorType, machine, objects
+
+_Number = TypeVar("_Number", int, Fraction, npt.NDArray[np.int64])
+_Truth: TypeAlias = bool | npt.NDArray[np.bool_]
+
+_BITS = 61
+"""Bits of numbers that machine numbers hold twice, with their sign."""
+
+_MANY = 16
+"""Elements from which on a few operations on arrays take less time than one for each element."""
 
 
 def dropped(raw: int, drop: int, rounding: Rounding) -> int:
@@ -19,22 +28,23 @@ def dropped(raw: int, drop: int, rounding: Rounding) -> int:
     if drop <= 0:
         return raw << -drop
     floor, rest = raw >> drop, raw & ((1 << drop) - 1)
-    return floor + _goes_up(floor, rest, 1 << (drop - 1), rounding)
+    return floor + bool(_goes_up(floor, rest, 1 << (drop - 1), rounding))
 
 
 def rounded_exactly(value: Fraction, rounding: Rounding) -> int:
     """``value`` rounded to an integer."""
     floor = math.floor(value)
-    return floor + _goes_up(floor, value - floor, Fraction(1, 2), rounding)
+    return floor + bool(_goes_up(Fraction(floor), value - floor, Fraction(1, 2), rounding))
 
 
-def _goes_up(floor: int, rest: int | Fraction, half: int | Fraction, rounding: Rounding) -> bool:
+def _goes_up(floor: _Number, rest: _Number, half: _Number, rounding: Rounding) -> _Truth:
     """Return True if ``rest`` beyond ``floor`` is rounded up; ``half`` is that of a tie."""
+    tie_up: _Truth
     match rounding:
         case Rounding.TRN:
-            return False
+            return rest < 0  # never
         case Rounding.TRN_ZERO:
-            return floor < 0 < rest
+            return (floor < 0) & (rest > 0)
         case Rounding.RND:
             tie_up = True
         case Rounding.RND_MIN_INF:
@@ -44,10 +54,11 @@ def _goes_up(floor: int, rest: int | Fraction, half: int | Fraction, rounding: R
         case Rounding.RND_INF:
             tie_up = floor >= 0
         case Rounding.RND_CONV:
-            tie_up = floor & 1 == 1
+            tie_up = floor % 2 == 1
         case _:
             assert_never(rounding)
-    return rest > half or (rest == half and tie_up)
+    up: _Truth = (rest > half) | ((rest == half) & tie_up)
+    return up
 
 
 def rounded(values: npt.NDArray[np.float64], rounding: Rounding) -> npt.NDArray[np.float64]:
@@ -91,14 +102,22 @@ _dropped = {rounding: np.frompyfunc(partial(dropped, rounding=rounding), 2, 1) f
 _folded = {overflow: np.frompyfunc(partial(folded, overflow=overflow), 3, 1) for overflow in Overflow}
 
 
-def drop_bits(raw: Ints, drop: Ints, rounding: Rounding) -> Ints:
-    """`dropped` of each element."""
+def drop_bits(raw: IntArray, drop: IntArray, rounding: Rounding) -> Ints:
+    """`dropped` of each element, in machine numbers where these are many and hold them."""
+    many = raw.size + drop.size > _MANY
+    words, drops = (machine(raw), machine(drop)) if many else (None, None)
+    if words is not None and drops is not None:
+        least, most = int(drops.min()), int(drops.max())
+        if most <= _BITS and max(int(words.max()), ~int(words.min())).bit_length() <= _BITS + min(least, 0):
+            down, up = np.maximum(drops, 0), np.maximum(-drops, 0)
+            floor, whole = (words >> down) << up, 1 << down
+            return objects(floor + _goes_up(floor, (words & (whole - 1)) << 1, whole, rounding))
     return objects(_dropped[rounding](objects(raw), objects(drop)))
 
 
 def rounded_range(kind: TensorType, frac: Fracs, rounding: Rounding) -> tuple[Ints, Ints]:
     """The raw range of a type after rounding to ``frac``, before any overflow is dealt with."""
-    drop = objects(kind.frac) - objects(frac)
+    drop = kind.frac - frac
     return drop_bits(kind.lo, drop, rounding), drop_bits(kind.hi, drop, rounding)
 
 

@@ -259,14 +259,15 @@ class TensorType:
         dims = tuple(map(int, shape))
         if min(dims, default=1) < 1 or math.prod(dims) > MAX_ELEMENTS:
             raise RangeError(f"a tensor of shape {dims}", accepted=f"at least 1 and at most {MAX_ELEMENTS} elements")
-        parts = [_fitted(objects(part), dims) for part in (frac, lo, hi)]
-        if _any(abs(parts[0]) > MAX_FRAC):
+        shifts = _fitted(frac if isinstance(frac, np.ndarray) and frac.dtype == np.int64 else objects(frac), dims)
+        if _any((shifts > MAX_FRAC) | (shifts < -MAX_FRAC)):
             raise RangeError(
                 "a tensor with a scale out of range", accepted=f"at most {MAX_FRAC} fractional bits either way"
             )
-        if _any(parts[1] > parts[2]):
+        least, greatest = (objects(_fitted(objects(part), dims)) for part in (lo, hi))
+        if _any(least > greatest):
             raise ProgramError("a type whose least value exceeds its greatest")
-        result = TensorType(dims, parts[0].astype(np.int64), parts[1], parts[2])
+        result = TensorType(dims, shifts.astype(np.int64, copy=False), least, greatest)
         if result.max_width > MAX_WIDTH:
             raise RangeError(
                 f"exact values of {result.max_width} bits",
@@ -374,7 +375,7 @@ class TensorType:
     __repr__ = __str__
 
 
-def _fitted(array: Ints, shape: tuple[int, ...]) -> Ints:
+def _fitted(array: IntArray, shape: tuple[int, ...]) -> IntArray:
     if array.ndim > len(shape):
         raise ProgramError(f"an array of shape {array.shape} for a tensor of shape {shape}")
     array = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
@@ -382,4 +383,4 @@ def _fitted(array: Ints, shape: tuple[int, ...]) -> Ints:
         return array.copy()
     if any(have not in (1, want) for have, want in zip(array.shape, shape, strict=True)):
         raise ProgramError(f"an array of shape {array.shape} for a tensor of shape {shape}")
-    return objects(compact(array)).copy()
+    return compact(array).copy()
