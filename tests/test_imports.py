@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,18 @@ READERS = tuple(
 def test_convert_is_imported_alone() -> None:
     code = f"import sys, bitsmith; bitsmith.convert; print(*sorted({{*{LATER}, *{READERS}}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_conversion_needs_nothing_of_what_builds(tmp_path: Path) -> None:
+    later = ("bitsmith.estimate", "bitsmith.flows", "bitsmith.hls", "bitsmith.rtl.writer")
+    code = (
+        "import sys, bitsmith; from pathlib import Path; made = Path(bitsmith.__file__).parent / 'data/models/digits.keras'\n"
+        f"bitsmith.convert(made, output_dir='made', bits=8); print(*sorted({{*{later}}} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout.split() == []
 
 

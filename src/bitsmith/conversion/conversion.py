@@ -311,11 +311,13 @@ def _with_outliers(network: Network, outliers: str | None) -> Network:
 
 def _check_interface(target: Target) -> None:
     """Refuse ports that the circuit would not have."""
-    from bitsmith.hls.dialects import DIALECTS
-
+    if target.interface is None:
+        return
     if target.interface == AXI_MASTER and target.board is None:
         accepted = "it with a board that has a Zynq, such as 'pynq-z2'"
         raise ConfigError(f"Interface {AXI_MASTER!r} without a board", where="Interface", accepted=accepted)
+    from bitsmith.hls.dialects import DIALECTS
+
     able: dict[str | None, list[Backend]] = {AP_NONE: ["rtl"]}
     able[AP_VLD] = [dialect.name for dialect in DIALECTS.values() if dialect.arrays.vector]
     parallel, backends = target.io_type is IOType.PARALLEL, able.get(target.interface)
@@ -420,9 +422,9 @@ def _on_board(project: ProjectConfig) -> ProjectConfig:
 
 def _part(project: ProjectConfig) -> tuple[str, float]:
     """The part, and its clock period in ns where the user names none."""
-    from bitsmith.hls.dialects import DIALECTS
-
-    dialect = DIALECTS.get(project.backend)
+    if project.backend != "rtl":  # all of the writer of C++ comes with its dialects
+        from bitsmith.hls.dialects import DIALECTS
+    dialect = None if project.backend == "rtl" else DIALECTS[project.backend]
     if project.board is not None:
         return _part_on(project.board, project)
     name = project.part or (dialect.part if dialect else DEFAULT_PART)
