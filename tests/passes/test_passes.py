@@ -167,6 +167,22 @@ HEAD = """\
 """
 
 
+def test_what_has_nothing_dead_stays_itself() -> None:
+    """Layouts are kept by program: one with recurrences as well."""
+    body = ProgramBuilder()
+    state, step = (body.input(name, (2,), FixedFormat(True, 4, 2)) for name in ("state", "x"))
+    body.sub(state, step)
+    total = body.cast(body.add(state, step), FixedFormat(True, 4, 2))
+    builder = ProgramBuilder()
+    start, x = (
+        builder.input("start", (2,), FixedFormat(True, 4, 2)),
+        builder.input("x", (5, 2), FixedFormat(True, 4, 2)),
+    )
+    whole = builder.program([("y", builder.scan(body.program([("state", total), ("y", total)]), [start], [x]))])
+    small = drop_dead(whole)
+    assert small is not whole and drop_dead(small) is small and drop_dead(whole) is small
+
+
 @pytest.mark.parametrize(
     ("run", "before", "after"),
     [

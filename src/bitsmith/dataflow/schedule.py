@@ -15,6 +15,8 @@ So frames follow at the interval of the slowest sequencer, whatever parts a netw
 a part that takes long catches up with a slow one that began early.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -107,9 +109,8 @@ def schedule(
 
     ``timed``: what each process does, by its latency, where it is not what our hardware does.
     """
-    graph = _SequencerGraph(network, latencies, timed)
-    interval = graph.interval
-    depths = graph.depths(interval)
+    graph = _graph(network, latencies, timed)
+    interval, depths = graph.interval, graph.planned
     alone = graph.run(depths, 1, None)
     latency = max(alone[graph.first[sink]][-1] for sink in network.sinks)
     return Schedule(
@@ -125,7 +126,7 @@ def _frames(
     latency: int,
 ) -> int:
     """Return the frames to look at so that the last ones follow at the interval."""
-    graph = _SequencerGraph(network, latencies, timed)
+    graph = _graph(network, latencies, timed)
     frames = latency // graph.interval + _FRAMES  # so many are under way at once
     while graph.pace(graph.run(depths, frames, None), network, frames) < graph.interval and frames < _MOST_MEASURED:
         frames *= 2
@@ -135,10 +136,18 @@ def _frames(
 @lately(4)
 def fifos(network: Network, latencies: Mapping[int, int], *, planned: bool = True) -> tuple[tuple[Fifo, ...], int]:
     """The FIFOs of the schedule, and its interval, which take a fraction of its time; those of one place unless ``planned``."""
-    graph = _SequencerGraph(network, latencies, Process.timing)
+    graph = _graph(network, latencies, Process.timing)
     if not planned:
         return graph.fifos([1] * len(graph.links)), graph.slowest
-    return graph.fifos(graph.depths(graph.interval)), graph.interval
+    return graph.fifos(graph.planned), graph.interval
+
+
+@lately(2)
+def _graph(
+    network: Network, latencies: Mapping[int, int], timed: Callable[[Process, int], ProcessTiming]
+) -> _SequencerGraph:
+    """The graph of a network, whose plan an estimate and a build ask for."""
+    return _SequencerGraph(network, latencies, timed)
 
 
 class _SequencerGraph:
@@ -212,6 +221,11 @@ class _SequencerGraph:
 
     def fifos(self, depths: Sequence[int]) -> tuple[Fifo, ...]:
         return tuple(Fifo(*link.names, depth) for link, depth in zip(self.links, depths, strict=True))
+
+    @cached_property
+    def planned(self) -> list[int]:
+        """Places in use at most, with frames at the interval."""
+        return self.depths(self.interval)
 
     def depths(self, interval: int) -> list[int]:
         """Places in use at most, with frames every ``interval`` cycles."""

@@ -14,8 +14,10 @@ from bitsmith.passes.program.rewrite import moved
 def drop_dead(program: Program, *, keep_probes: bool = True) -> Program:
     """The program without dead nodes. Inputs stay: they are its interface. Probes keep nodes alive, or go too."""
     if keep_probes or not program.probes:
-        whole = len(reached(program)) == len(program.nodes)
-        if whole and not any(isinstance(node.op, ops.Scan) for node in program.nodes):
+        bodies = [node.op.body for node in program.nodes if isinstance(node.op, ops.Scan)]
+        if len(reached(program)) == len(program.nodes) and all(
+            drop_dead(body, keep_probes=False) is body for body in bodies
+        ):
             return program
     return _without_dead(program, keep_probes)
 
