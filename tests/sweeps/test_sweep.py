@@ -179,7 +179,11 @@ def test_names_say_what_trials_are_made_of(tmp_path: Path) -> None:
     assert len({*names, name(other, {"bits": 4})}) == 5
 
 
-@pytest.mark.parametrize("data", [np.array([object()]), {"a": np.array(["x", 1], dtype=object)}], ids=["one", "named"])
+@pytest.mark.parametrize(
+    "data",
+    [np.array([object()]), {"a": np.array(["x", 1], dtype=object)}, 3, ([], []), ("a", "b"), ([[1, 2], [3]],)],
+    ids=["objects", "named", "number", "empty", "texts", "unequal rows"],
+)
 def test_data_that_are_no_numbers_do_not_travel(data: object) -> None:
     with pytest.raises(InputDataError, match="arrays of numbers"):
         packed(data)  # type: ignore[arg-type]

@@ -116,11 +116,17 @@ def packed(samples: Samples) -> bytes:
         parts = {f"{type(data).__name__}:{index}": value for index, value in enumerate(_flat(data))}
     else:
         parts = {"array:": data}
-    file = io.BytesIO()
+    file, where, accepted = io.BytesIO(), "data of a sweep", "arrays of numbers, with samples along the first axis"
     try:
-        np.savez(file, allow_pickle=False, **{name: np.asarray(value) for name, value in parts.items()})
+        arrays = {name: np.asarray(value) for name, value in parts.items()}
     except ValueError as error:
-        raise InputDataError(str(error), where="data of a sweep", accepted="arrays of numbers") from error
+        raise InputDataError(str(error), where=where, accepted=accepted) from error
+    for array in arrays.values():
+        if array.dtype.kind not in "biuf" or not array.size or not (array.ndim or isinstance(data, list)):
+            raise InputDataError(
+                f"an array of type {array.dtype} and shape {array.shape}", where=where, accepted=accepted
+            )
+    np.savez(file, allow_pickle=False, **arrays)
     return file.getvalue()
 
 
