@@ -1,7 +1,5 @@
 """Generated configurations that a script may edit anywhere: asking for an entry that is not written yet begins it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Keras's convolutional LSTM, unrolled: one convolution of the images of all steps, and one of the state in each step."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -5,8 +5,6 @@ Neither Keras nor TensorFlow is imported: files are parsed, live objects asked f
 names and collects what cannot be translated.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Sizes that a model of Keras 2 computes with: constants, which may depend on the number of samples."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, assert_never
 

@@ -3,8 +3,6 @@
 A file of such a model has no code, but a live one does: Keras itself runs its ``call``.
 """
 
-from __future__ import annotations
-
 import inspect
 import re
 import sys

@@ -5,8 +5,6 @@ The way: ``live.py`` exports, ``archive.py`` opens, ``graph.py`` reads the graph
 operator each (as exported, before decomposition), and this module gives names and collects what cannot be translated.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Mapping, Sequence

@@ -6,8 +6,6 @@ The others make up for it, by least squares, before the next one goes (B. Hassib
 groups of rows). A circuit has nothing of a channel that nothing reads.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
