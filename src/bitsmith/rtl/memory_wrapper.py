@@ -28,7 +28,10 @@ from bitsmith.rtl.stream_ports import LoopPort, StreamPort
 _LEAST_BITS = 32
 """Least bits of a word of memory: interconnects of vendors take no narrower ones (PG247)."""
 
-_ADDRESS = {"valid": 1, "ready": 1, "addr": 64, "len": 8, "size": 3, "burst": 2, "cache": 4, "prot": 3}
+_ADDRESS = {"valid": 1, "ready": 1, "addr": 64, "len": 8}
+_BURST = {"burst": (2, 0b01), "cache": (4, 0b0011), "prot": (3, 0b000)}
+"""Signals of an address that never change, and their values: rising addresses of normal memory that may be buffered."""
+
 _BACK = ("awready", "wready", "bvalid", "bresp", "arready", "rvalid", "rdata", "rresp", "rlast")
 """Signals that memory drives."""
 
@@ -146,10 +149,15 @@ def _connections(number: int, master: str, reads: Sequence[bool]) -> dict[str, s
 
 def _master(master: str, bits: int, reads: Sequence[bool]) -> Text:
     """A port to memory with words of ``bits``, which reads it (True), writes it, or does both."""
+    constants = _BURST | {"size": (3, (bits // 8).bit_length() - 1)}
     return total(
         Text(
             ports=(
                 f"output wire [0:0] m_axi_{master}_a{letter}id",
+                *(
+                    f"output wire {vector(width)}m_axi_{master}_a{letter}{name}"
+                    for name, (width, _) in constants.items()
+                ),
                 f"input wire [0:0] m_axi_{master}_{answer}id",
                 *(
                     f"{'input' if signal in _BACK else 'output'} wire {vector(width)}m_axi_{master}_{signal}"
@@ -158,6 +166,10 @@ def _master(master: str, bits: int, reads: Sequence[bool]) -> Text:
             ),
             lines=(
                 f"assign m_axi_{master}_a{letter}id = 1'b0;",
+                *(
+                    f"assign m_axi_{master}_a{letter}{name} = {width}'d{value};"
+                    for name, (width, value) in constants.items()
+                ),
                 f"wire unused_{master}_{answer}id = m_axi_{master}_{answer}id;",
             ),
         )

@@ -33,8 +33,8 @@ module formal_memory_fill #(
 
     bitsmith_memory_fill #(.BEAT(8), .WORD(16), .BEATS(BEATS), .COUNT(COUNT), .BURST(2), .PATIENCE(PATIENCE)) dut (
         .aclk(clk), .aresetn(~rst), .clear, .anew, .still, .active, .base(from), .busy, .failed, .begun, .written,
-        .m_axi_awvalid(awvalid), .m_axi_awready(awready), .m_axi_awaddr(awaddr), .m_axi_awlen(awlen), .m_axi_awsize(),
-        .m_axi_awburst(), .m_axi_awcache(), .m_axi_awprot(), .m_axi_wvalid(wvalid), .m_axi_wready(wready), .m_axi_wdata(wdata),
+        .m_axi_awvalid(awvalid), .m_axi_awready(awready), .m_axi_awaddr(awaddr), .m_axi_awlen(awlen),
+        .m_axi_wvalid(wvalid), .m_axi_wready(wready), .m_axi_wdata(wdata),
         .m_axi_wstrb(wstrb), .m_axi_wlast(wlast), .m_axi_bvalid(bvalid), .m_axi_bready(bready), .m_axi_bresp({wrong, 1'b0}),
         .s_tvalid, .s_tready, .s_tdata, .*
     );

@@ -24,8 +24,8 @@ module formal_memory_read #(
 
     bitsmith_memory_read #(.BEAT(8), .WORD(16), .ROUND(ROUND)) dut (
         .aclk(clk), .aresetn(~rst), .clear, .start(begins), .address, .bytes(32'(bytes)), .busy, .failed,
-        .m_axi_arvalid(arvalid), .m_axi_arready(arready), .m_axi_araddr(araddr), .m_axi_arlen(arlen), .m_axi_arsize(),
-        .m_axi_arburst(), .m_axi_arcache(), .m_axi_arprot(), .m_axi_rvalid(rvalid), .m_axi_rready(rready), .m_axi_rdata(rdata),
+        .m_axi_arvalid(arvalid), .m_axi_arready(arready), .m_axi_araddr(araddr), .m_axi_arlen(arlen),
+        .m_axi_rvalid(rvalid), .m_axi_rready(rready), .m_axi_rdata(rdata),
         .m_axi_rresp(rresp), .m_axi_rlast(1'b0), .m_tvalid(tvalid), .m_tready(tready), .m_tdata(tdata)
     );
 

@@ -30,11 +30,11 @@ module formal_memory_spans #(
         .BEAT(16), .WORD(16), .BEATS(BEATS), .SPANS(SPANS), .TABLE(TABLE), .BURST(2), .PATIENCE(1)
     ) dut (
         .aclk(clk), .aresetn(~rst), .clear, .start(start_now), .address({62'd0, place, 1'b0}), .busy, .failed,
-        .m_axi_awvalid(awvalid), .m_axi_awready(awready), .m_axi_awaddr(awaddr), .m_axi_awlen(awlen), .m_axi_awsize(),
-        .m_axi_awburst(), .m_axi_awcache(), .m_axi_awprot(), .m_axi_wvalid(wvalid), .m_axi_wready(wready), .m_axi_wdata(wdata),
+        .m_axi_awvalid(awvalid), .m_axi_awready(awready), .m_axi_awaddr(awaddr), .m_axi_awlen(awlen),
+        .m_axi_wvalid(wvalid), .m_axi_wready(wready), .m_axi_wdata(wdata),
         .m_axi_wstrb(), .m_axi_wlast(wlast), .m_axi_bvalid(bvalid), .m_axi_bready(bready), .m_axi_bresp({wrong_write, 1'b0}),
-        .m_axi_arvalid(arvalid), .m_axi_arready(arready), .m_axi_araddr(araddr), .m_axi_arlen(arlen), .m_axi_arsize(),
-        .m_axi_arburst(), .m_axi_arcache(), .m_axi_arprot(), .m_axi_rvalid(rvalid), .m_axi_rready(rready),
+        .m_axi_arvalid(arvalid), .m_axi_arready(arready), .m_axi_araddr(araddr), .m_axi_arlen(arlen),
+        .m_axi_rvalid(rvalid), .m_axi_rready(rready),
         .m_axi_rdata(16'(steady[0][read_at[0]] ? stored[read_at[0]] : noise)), .m_axi_rresp({wrong_read, 1'b0}),
         .m_axi_rlast(1'b0), .s_tvalid, .s_tready, .s_tdata(16'(given)), .m_tvalid, .m_tready, .m_tdata
     );

@@ -24,8 +24,8 @@ module formal_memory_write #(
 
     bitsmith_memory_write #(.BEAT(8), .WORD(16)) dut (
         .aclk(clk), .aresetn(~rst), .clear, .start(begins), .address, .bytes(32'(bytes)), .busy, .failed,
-        .m_axi_awvalid(awvalid), .m_axi_awready(awready), .m_axi_awaddr(awaddr), .m_axi_awlen(awlen), .m_axi_awsize(),
-        .m_axi_awburst(), .m_axi_awcache(), .m_axi_awprot(), .m_axi_wvalid(wvalid), .m_axi_wready(wready), .m_axi_wdata(wdata),
+        .m_axi_awvalid(awvalid), .m_axi_awready(awready), .m_axi_awaddr(awaddr), .m_axi_awlen(awlen),
+        .m_axi_wvalid(wvalid), .m_axi_wready(wready), .m_axi_wdata(wdata),
         .m_axi_wstrb(wstrb), .m_axi_wlast(wlast), .m_axi_bvalid(bvalid), .m_axi_bready(bready), .m_axi_bresp(bresp),
         .s_tvalid(tvalid), .s_tready(tready), .s_tdata(tdata)
     );

@@ -38,10 +38,6 @@ module bitsmith_memory_fill #(
     input  logic              m_axi_awready,
     output logic [      63:0] m_axi_awaddr,
     output logic [       7:0] m_axi_awlen,
-    output logic [       2:0] m_axi_awsize,
-    output logic [       1:0] m_axi_awburst,
-    output logic [       3:0] m_axi_awcache,
-    output logic [       2:0] m_axi_awprot,
     output logic              m_axi_wvalid,
     input  logic              m_axi_wready,
     output logic [  WORD-1:0] m_axi_wdata,
@@ -113,10 +109,6 @@ module bitsmith_memory_fill #(
     assign go = m_axi_wvalid & m_axi_wready;
     assign confirmed = m_axi_bvalid & m_axi_bready;
     assign after = in_part ? taken : (words_left == COUNT'(size)) ? ALL : told + (COUNT'(size) << PART_SHIFT);
-    assign m_axi_awsize = 3'(WORD_SHIFT);
-    assign m_axi_awburst = 2'b01;
-    assign m_axi_awcache = 4'b0011;
-    assign m_axi_awprot = 3'b000;
     assign m_axi_wvalid = left != '0;
     assign m_axi_wlast = left == 5'd1;
     assign m_axi_bready = bursts != '0;

@@ -30,10 +30,6 @@ module bitsmith_memory_read #(
     input  logic            m_axi_arready,
     output logic [    63:0] m_axi_araddr,
     output logic [     7:0] m_axi_arlen,
-    output logic [     2:0] m_axi_arsize,
-    output logic [     1:0] m_axi_arburst,
-    output logic [     3:0] m_axi_arcache,
-    output logic [     2:0] m_axi_arprot,
     input  logic            m_axi_rvalid,
     output logic            m_axi_rready,
     input  logic [WORD-1:0] m_axi_rdata,
@@ -81,10 +77,6 @@ module bitsmith_memory_read #(
     assign burst = (words_left < (33 - WORD_SHIFT)'(to_stop)) ? words_left[4:0] : to_stop;
     assign round_ends = (ROUND != 0) & (32'(round_left) == 32'(burst));
     assign ask = (words_left != '0) & (places >= {2'd0, MOST}) & ~m_axi_arvalid & ~clear;
-    assign m_axi_arsize = 3'(WORD_SHIFT);
-    assign m_axi_arburst = 2'b01;
-    assign m_axi_arcache = 4'b0011;
-    assign m_axi_arprot = 3'b000;
     assign m_axi_rready = awaited != '0;
     assign come = m_axi_rvalid & m_axi_rready;
     assign busy = (words_left != '0) | (beats_left != '0) | m_axi_arvalid | (awaited != '0);

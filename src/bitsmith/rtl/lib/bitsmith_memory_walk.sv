@@ -35,10 +35,6 @@ module bitsmith_memory_walk #(
     input  logic              m_axi_arready,
     output logic [      63:0] m_axi_araddr,
     output logic [       7:0] m_axi_arlen,
-    output logic [       2:0] m_axi_arsize,
-    output logic [       1:0] m_axi_arburst,
-    output logic [       3:0] m_axi_arcache,
-    output logic [       2:0] m_axi_arprot,
     input  logic              m_axi_rvalid,
     output logic              m_axi_rready,
     input  logic [  WORD-1:0] m_axi_rdata,
@@ -97,10 +93,6 @@ module bitsmith_memory_walk #(
     assign here = written[BURST_BITS-1:0] - next[BURST_BITS-1:0];
     assign is_short = (written < last) & (written > next);
     assign ask = (state == WAIT) & (written >= last) & (places >= {2'd0, MOST}) & free & ~m_axi_arvalid & active & ~clear;
-    assign m_axi_arsize = 3'(WORD_SHIFT);
-    assign m_axi_arburst = 2'b01;
-    assign m_axi_arcache = 4'b0011;
-    assign m_axi_arprot = 3'b000;
     assign m_axi_rready = awaited != '0;
     assign come = m_axi_rvalid & m_axi_rready;
     assign busy = m_axi_arvalid | (awaited != '0);
