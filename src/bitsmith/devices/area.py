@@ -9,13 +9,6 @@ from dataclasses import dataclass
 from bitsmith.devices.blocks import LargeMemory, MemoryBlock, MultiplierBlock
 from bitsmith.devices.delay import Line
 
-_AROUND = (2, 8)
-"""Cost of the logic around blocks that synthesis adds to that of a memory: of `bitsmith_ram`, and of `bitsmith_fifo`.
-
-On iCE40 286 queues and 240 memories of 3 to 16 words of 4 to 40 bits are blocks or registers by it. Of 240 queues that registers
-follow 7 are not: around these there is more.
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class AreaModel:
@@ -51,6 +44,8 @@ class AreaModel:
         memory_choice_luts: per bit for each further `memory_words` words.
         block_luts: synthesis makes block memory of what would take more look-up tables than these for each block, or registers
             if there is no other memory; 0: where it is said so.
+        around_blocks: what synthesis adds to that cost where memories are made of registers, for the logic around blocks of
+            `bitsmith_ram`, and of `bitsmith_fifo`; 0: nothing, or not measured.
         control_luts: counters and flags of a process and of the FIFO before it, to compare layouts by.
         counter_luts: counters of a FIFO, over their bits.
         packing_luts: what place and route takes for each addition beyond what synthesis counts.
@@ -89,6 +84,7 @@ class AreaModel:
     memory_step: int
     memory_choice_luts: float
     block_luts: float
+    around_blocks: tuple[int, int]
     control_luts: int
     counter_luts: Line
     packing_luts: float
@@ -144,7 +140,7 @@ class AreaModel:
         if self.memory.filled_bits:
             return self.memory.fills(words, bits)
         if self.memory_words == 1:
-            return words * bits > self.block_luts * self.memory.count(words, bits) + _AROUND[in_turn]
+            return words * bits > self.block_luts * self.memory.count(words, bits) + self.around_blocks[in_turn]
         held = -(-bits // self.memory_step) * self.memory_step
         cells = [(deep * held, -(-words // (deep * self.memory_words))) for deep in (1, self.memory_folds)]
         luts = (self.memory_luts * own * rows + self.memory_choice_luts * (rows - 1) * bits for own, rows in cells)

@@ -150,6 +150,7 @@ ECP5 = Family(
         memory_step=4,
         memory_choice_luts=1.0,
         block_luts=190.0,  # memories of 172 stay, of 208 do not
+        around_blocks=(0, 0),
         control_luts=18,
         counter_luts=Line(-1.0, 2.0),  # one slot takes 3, 5 slots 19, 32 slots 41
         packing_luts=4.0,  # of a perceptron: 115,802 placed, 91,500 counted, 5,872 additions; 47,400, 34,394, 3,185

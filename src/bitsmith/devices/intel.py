@@ -151,6 +151,7 @@ def _area(delays: DelayModel) -> AreaModel:
         memory_step=1,
         memory_choice_luts=0.0,
         block_luts=0.0,
+        around_blocks=(0, 0),
         control_luts=18,
         counter_luts=Line(2.5, 1.8),  # one slot takes 5, 5 slots 25, 32 slots 37
         packing_luts=0.0,

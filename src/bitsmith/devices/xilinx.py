@@ -124,6 +124,7 @@ def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
         memory_step=1,
         memory_choice_luts=0.25,
         block_luts=64.5,  # Yosys counts 129 for a block, 16 for 8 look-up tables of memory
+        around_blocks=(0, 0),
         control_luts=22,
         counter_luts=Line(1.5, 1.0),  # one slot takes 2, 5 slots 15, 32 slots 21
         packing_luts=0.0,
