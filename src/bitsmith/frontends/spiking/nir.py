@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeAlias
 
@@ -210,14 +211,11 @@ def _conv(of: _Call) -> str:
     return of.builder.conv(of.name, of.node.kind, of.x, kernel, bias, strides, padding, dilation, groups)
 
 
-def _pool(total: bool) -> _Kind:
-    def result(of: _Call) -> str:
-        size, strides, padding = (of.axes(each, 2) for each in ("kernel_size", "stride", "padding"))
-        around = tuple((each, each) for each in padding)
-        layer = AveragePool(size, strides, around, count_include_pad=True, total=total)
-        return of.builder.pool(of.name, of.node.kind, of.x, layer)
-
-    return result
+def _pool(of: _Call, *, total: bool) -> str:
+    size, strides, padding = (of.axes(each, 2) for each in ("kernel_size", "stride", "padding"))
+    around = tuple((each, each) for each in padding)
+    layer = AveragePool(size, strides, around, count_include_pad=True, total=total)
+    return of.builder.pool(of.name, of.node.kind, of.x, layer)
 
 
 def _flatten(of: _Call) -> str:
@@ -229,20 +227,16 @@ def _flatten(of: _Call) -> str:
     return of.builder.flat(of.name, of.node.kind, of.x)
 
 
-def _neurons(neurons: Callable[[_Call], tuple[Floats, Neurons]]) -> _Kind:
+def _neurons(neurons: Callable[[_Call], tuple[Floats, Neurons]], of: _Call) -> str:
     """Neurons with what their input is multiplied by."""
-
-    def result(of: _Call) -> str:
-        gain, layer = neurons(of)
-        offset = None
-        if of.back is not None:
-            back = replace(of, node=of.back)
-            layer = replace(layer, kernel=as_weights(back["weight"].T * gain.reshape(1, -1)))
-            offset = gain * back["bias"] if of.back.kind == "Affine" else None
-        x = of.builder.scaled(f"{of.name}_current", of.node.kind, of.x, gain, offset)
-        return of.builder.neurons(of.name, of.node.kind, x, layer)
-
-    return result
+    gain, layer = neurons(of)
+    offset = None
+    if of.back is not None:
+        back = replace(of, node=of.back)
+        layer = replace(layer, kernel=as_weights(back["weight"].T * gain.reshape(1, -1)))
+        offset = gain * back["bias"] if of.back.kind == "Affine" else None
+    x = of.builder.scaled(f"{of.name}_current", of.node.kind, of.x, gain, offset)
+    return of.builder.neurons(of.name, of.node.kind, x, layer)
 
 
 def _lif(of: _Call) -> tuple[Floats, Neurons]:
@@ -275,15 +269,19 @@ _KINDS: dict[str, _Kind] = {
     "Scale": lambda of: of.builder.scaled(of.name, of.node.kind, of.x, of["scale"]),
     "Conv1d": _conv,
     "Conv2d": _conv,
-    "SumPool2d": _pool(total=True),
-    "AvgPool2d": _pool(total=False),
+    "SumPool2d": partial(_pool, total=True),
+    "AvgPool2d": partial(_pool, total=False),
     "Flatten": _flatten,
-    "LIF": _neurons(_lif),
-    "LI": _neurons(_li),
-    "CubaLIF": _neurons(_cuba_lif),
-    "CubaLI": _neurons(_cuba_li),
-    "IF": _neurons(lambda of: (of["r"], Neurons(as_weights(1.0), as_weights(of["v_threshold"]), rest=of.rest))),
-    "I": _neurons(lambda of: (of["r"], Neurons(as_weights(1.0), None))),
-    "Threshold": _neurons(lambda of: (np.ones(1), Neurons(as_weights(0.0), as_weights(of["threshold"]), Reset.NONE))),
+    "LIF": partial(_neurons, _lif),
+    "LI": partial(_neurons, _li),
+    "CubaLIF": partial(_neurons, _cuba_lif),
+    "CubaLI": partial(_neurons, _cuba_li),
+    "IF": partial(
+        _neurons, lambda of: (of["r"], Neurons(as_weights(1.0), as_weights(of["v_threshold"]), rest=of.rest))
+    ),
+    "I": partial(_neurons, lambda of: (of["r"], Neurons(as_weights(1.0), None))),
+    "Threshold": partial(
+        _neurons, lambda of: (np.ones(1), Neurons(as_weights(0.0), as_weights(of["threshold"]), Reset.NONE))
+    ),
 }
 """All types of nodes but those of inputs and outputs."""

@@ -1,6 +1,7 @@
 """Readers of QKeras's quantizers, from their serialized arguments."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -267,7 +268,8 @@ def _quantized_hswish(name: str, config: Fields, _: int) -> Quantization:
 def _binary(name: str, config: Fields, _: int) -> Quantization:
     alpha, unsigned = _alpha(config), name == "binary" and config.flag("use_01", False)
     if isinstance(alpha, str):
-        return FromData(name, scales.binary_rule(_scaling(config, alpha), unsigned=unsigned), int(unsigned) - 1, 1)
+        least = 0 if unsigned else -1
+        return FromData(name, partial(scales.binary, _scaling(config, alpha), least), least, 1)
     return _sign(name, alpha, unsigned=unsigned)
 
 
@@ -277,7 +279,7 @@ def _ternary(name: str, config: Fields, _: int) -> Quantization:
         updates = config.positive("number_of_unrolls", 5)
         if updates > 1000:
             raise config.wrong("number_of_unrolls", "at most 1000")
-        return FromData(name, scales.ternary_rule(_scaling(config, alpha), updates), -1, 1)
+        return FromData(name, partial(scales.ternary, _scaling(config, alpha), updates), -1, 1)
     if threshold <= 0.0:
         raise config.wrong("threshold", "a positive number")
     above = np.nextafter(-threshold, np.float32(0.0))

@@ -138,28 +138,20 @@ def linear_rule(lo: float, hi: float, scaling: Scaling, *, signed: bool) -> Rule
     return rule
 
 
-def binary_rule(scaling: Scaling, *, unsigned: bool) -> Rule:
-    """Return the rule of ``binary``: -1 or 0, and 1."""
-
-    def rule(x: Singles) -> Codes:
-        codes = np.where(x >= 0, np.float32(1.0), np.float32(0.0 if unsigned else -1.0))
-        return codes, scaling.fitted(x, codes)
-
-    return rule
+def binary(scaling: Scaling, least: int, x: Singles) -> Codes:
+    """The rule of ``binary``: ``least``, which is -1 or 0, and 1."""
+    codes = np.where(x >= 0, np.float32(1.0), np.float32(least))
+    return codes, scaling.fitted(x, codes)
 
 
-def ternary_rule(scaling: Scaling, updates: int) -> Rule:
-    """Return the rule of ``ternary``: scale and threshold, which is half of it, in turns."""
-
-    def rule(x: Singles) -> Codes:
-        axes = scaling.axes(x) if x.ndim > 1 else None
-        scale = _greatest(np.abs(x), axes) * np.float32(2.0) / np.float32(3.0)
-        scale = power_of_two(scale) if scaling.binary else scale
-        codes = np.zeros_like(x)
-        for _ in range(updates):
-            near = scale * np.rint(x / scale)
-            codes = np.where(np.abs(near) >= scale / np.float32(2.0), np.sign(x), np.float32(0.0))
-            scale = scaling.fitted(x, codes)
-        return codes, scale
-
-    return rule
+def ternary(scaling: Scaling, updates: int, x: Singles) -> Codes:
+    """The rule of ``ternary``: scale and threshold, which is half of it, in turns."""
+    axes = scaling.axes(x) if x.ndim > 1 else None
+    scale = _greatest(np.abs(x), axes) * np.float32(2.0) / np.float32(3.0)
+    scale = power_of_two(scale) if scaling.binary else scale
+    codes = np.zeros_like(x)
+    for _ in range(updates):
+        near = scale * np.rint(x / scale)
+        codes = np.where(np.abs(near) >= scale / np.float32(2.0), np.sign(x), np.float32(0.0))
+        scale = scaling.fitted(x, codes)
+    return codes, scale
