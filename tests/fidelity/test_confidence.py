@@ -68,7 +68,7 @@ def test_the_uncertainty_of_a_share_is_the_standard_error_of_a_mean() -> None:
     found = output.copy()
     found[[1, 4, 7]] *= -1
     wrong = found.argmax(axis=1) != output.argmax(axis=1)
-    yardstick = Yardstick([output], [output], (Measure.of_agreement(output),))
+    yardstick = Yardstick([output], [output], (Measure.of_agreement(output, 0),))
     wanted = np.hypot(wrong.std(ddof=1) / np.sqrt(12), 1 / 12)
     assert wrong.sum() == 3 and yardstick.uncertainty([found]) == pytest.approx(wanted, rel=1e-12)
 

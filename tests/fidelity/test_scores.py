@@ -13,6 +13,7 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.reduction import ArgMax
 
 RNG = np.random.default_rng(3)
 WEIGHTS = RNG.normal(size=(4, 3))
@@ -83,6 +84,25 @@ def test_several_outputs_score_as_the_worst_loses() -> None:
     assert yardstick.text(scores).startswith("75.0 %, ") and yardstick.references.startswith("100.0 %, ")
     with pytest.raises(InputDataError, match="labels for 1 outputs"):
         Yardstick.of(two, [X], labels[:1])
+
+
+def test_labels_of_a_classifier_belong_to_its_scores() -> None:
+    """Of two outputs, classes and their scores in either order, one array of labels scores as the scores alone do."""
+    scores, labels = X @ WEIGHTS, RNG.integers(0, 3, 40)
+    nodes = (*network().nodes, NetworkNode("class", ArgMax(-1, False), ("y",)))
+    alone = Yardstick.of(network(), [X], [labels])
+    for outputs in (("class", "y"), ("y", "class")):
+        yardstick = Yardstick.of(Network(nodes, ("x",), outputs), [X], [labels])
+        assert (yardstick.score, yardstick.reference) == (Score.CORRECT, alone.reference)
+        few = {"class": np.zeros(40), "y": np.roll(scores, 1, axis=-1)}
+        found = [few[name] for name in outputs]
+        assert yardstick.of_outputs(found) == alone.of_outputs([few["y"]])
+        assert yardstick.expected(found) == alone.expected([few["y"]])
+        assert yardstick.of_samples(np.arange(9)).reference == alone.of_samples(np.arange(9)).reference
+        own = Yardstick.of(
+            Network(nodes, ("x",), outputs), [X], [labels], lambda got, y: float((got.argmax(-1) == y).sum())
+        )
+        assert own.of_outputs(found) == (float((few["y"].argmax(axis=-1) == labels).sum()),)
 
 
 def test_without_labels_the_worst_output_counts_by_its_range() -> None:

@@ -78,6 +78,7 @@ class Measure:
         score: the kind of score.
         labels: a value or a decision (0 or 1) for each element of the output, or a class for each of its rows.
         threshold: the value between two decisions.
+        index: the output's position among the model's.
         reference: the float model's score.
         confidence: of the float model in each decision, for each of the labels; None where scores count no labels.
     """
@@ -85,11 +86,12 @@ class Measure:
     score: Score
     labels: Floats
     threshold: float
+    index: int
     reference: float = 0.0
     confidence: Floats | None = None
 
     @staticmethod
-    def of(labels: npt.NDArray[np.generic], output: Floats, wanted: Score | None = None) -> Measure:
+    def of(labels: npt.NDArray[np.generic], output: Floats, wanted: Score | None = None, index: int = 0) -> Measure:
         """The measure of ``labels`` for an output, of which the float model's is given.
 
         ``wanted`` is the kind of score; None: what the labels mean.
@@ -97,19 +99,19 @@ class Measure:
         Raises:
             InputDataError: labels that do not belong to it, or that have no such score.
         """
-        unmeasured = Measure(*_wanted(wanted, labels, output), _threshold(output))
+        unmeasured = Measure(*_wanted(wanted, labels, output), _threshold(output), index)
         sure = None
         if unmeasured.score is Score.CORRECT:
             sure = confidence(output, unmeasured.labels, unmeasured.threshold)
         return replace(unmeasured, reference=unmeasured.score_of(output), confidence=sure)
 
     @staticmethod
-    def of_agreement(output: Floats) -> Measure:
+    def of_agreement(output: Floats, index: int) -> Measure:
         """The measure of decisions like those of the float model's ``output``: classes of several elements, else thresholds."""
         threshold = _threshold(output)
         several = output.ndim > 1 and output.shape[-1] > 1
         labels = output.argmax(axis=-1) if several else output > threshold
-        return Measure(Score.AGREEMENT, labels.astype(np.float64), threshold, 1.0)
+        return Measure(Score.AGREEMENT, labels.astype(np.float64), threshold, index, 1.0)
 
     def score_of(self, output: Floats) -> float:
         """The score of an output."""
@@ -165,15 +167,16 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Custom:
-    """A metric of the user's with labels: of one output alone, or of lists."""
+    """A metric of the user's with labels of the outputs at ``indices``: of one alone, or of lists."""
 
     metric: CustomMetric
     labels: Sequence[npt.NDArray[np.generic]]
+    indices: Sequence[int]
 
     def __call__(self, outputs: Sequence[Floats]) -> float:
         """Return its value; raises InputDataError if that is no number."""
-        one = len(outputs) == 1
-        value = self.metric(outputs[0], self.labels[0]) if one else self.metric(list(outputs), list(self.labels))
+        labeled, labels = [outputs[index] for index in self.indices], list(self.labels)
+        value = self.metric(labeled[0], labels[0]) if len(labels) == 1 else self.metric(labeled, labels)
         try:
             number = float(value)
         except (TypeError, ValueError):
@@ -207,6 +210,7 @@ class Yardstick:
     ) -> Yardstick:
         """The yardstick of the user's ``network``, with labels for each of its outputs or none.
 
+        Labels for one output belong to the scores of a classifier, whose other outputs are the decisions by these.
         ``metric`` is the kind of score, or a function; None: what the labels mean.
 
         Raises:
@@ -214,22 +218,25 @@ class Yardstick:
         """
         outputs = float_outputs(quantized_inputs(network), inputs)
         if metric is Score.AGREEMENT:
-            return Yardstick(inputs, outputs, tuple(map(Measure.of_agreement, outputs)))
+            return Yardstick(inputs, outputs, tuple(map(Measure.of_agreement, outputs, range(len(outputs)))))
         if metric is Score.ERROR or (labels is None and metric is None):
             return Yardstick(inputs, outputs)
         if labels is None:
             raise InputDataError("no labels", where="metric", accepted="(x, y); without labels agreement, or error")
         counts = {len(each) for each in labels}
-        if len(labels) != len(outputs) or counts != {len(outputs[0])}:
+        indices = list(range(len(outputs))) if len(labels) == len(outputs) else _scores_among(outputs)
+        if len(labels) != len(indices) or counts != {len(outputs[0])}:
             of = f"{len(labels)} outputs, " if len(labels) != len(outputs) else ""
             found = f"labels for {of}{' and '.join(map(str, sorted(counts)))} samples"
             accepted = f"labels for {len(outputs)} output{'s' * (len(outputs) > 1)} and {len(outputs[0])} samples"
-            raise InputDataError(found, where="test data", accepted=accepted)
+            remedy = "give a list of labels for each output: (x, [y, ...])" if of else ""
+            raise InputDataError(found, where="test data", accepted=accepted, remedy=remedy)
         if not isinstance(metric, Score | None):
-            custom = Custom(metric, labels)
-            return Yardstick(inputs, outputs, (Measure(Score.CUSTOM, outputs[0], 0.0, custom(outputs)),), custom)
-        measures = (Measure.of(each, output, metric) for each, output in zip(labels, outputs, strict=True))
-        return Yardstick(inputs, outputs, tuple(measures))
+            custom = Custom(metric, labels, indices)
+            measure = Measure(Score.CUSTOM, outputs[indices[0]], 0.0, indices[0], custom(outputs))
+            return Yardstick(inputs, outputs, (measure,), custom)
+        measures = tuple(Measure.of(each, outputs[k], metric, k) for each, k in zip(labels, indices, strict=True))
+        return Yardstick(inputs, outputs, measures)
 
     @property
     def score(self) -> Score:
@@ -260,7 +267,7 @@ class Yardstick:
     def of_samples(self, rows: npt.NDArray[np.int64]) -> Yardstick:
         """The yardstick on some of the samples."""
         inputs, outputs = [batch[rows] for batch in self.inputs], [output[rows] for output in self.outputs]
-        measures = (measure.of_samples(rows, each) for measure, each in zip(self.measures, outputs, strict=False))
+        measures = (measure.of_samples(rows, outputs[measure.index]) for measure in self.measures)
         few = Yardstick(inputs, outputs, tuple(measures), every=self.every or self.outputs)
         if self.custom is None:
             return few
@@ -271,9 +278,7 @@ class Yardstick:
         """The scores that are to be expected of other samples like these."""
         if not self.measures or self.custom is not None:
             return self.of_outputs(outputs)
-        return tuple(
-            measure.expected(*pair) for measure, *pair in zip(self.measures, outputs, self.outputs, strict=True)
-        )
+        return tuple(each.expected(outputs[each.index], self.outputs[each.index]) for each in self.measures)
 
     def uncertainty(self, outputs: Sequence[Floats]) -> float:
         """The standard error of a loss; where scores count samples, one sample at least: if none differs, the next one may."""
@@ -301,7 +306,7 @@ class Yardstick:
             return (max(map(_error, outputs, self.outputs, every)),)
         if self.custom is not None:
             return (self.custom(outputs),)
-        return tuple(measure.score_of(output) for measure, output in zip(self.measures, outputs, strict=True))
+        return tuple(measure.score_of(outputs[measure.index]) for measure in self.measures)
 
     def tells_nothing(self, outputs: Sequence[Floats]) -> bool:
         """Return True if an output is the same for all samples while the float model's is not, whatever its score."""
@@ -327,6 +332,16 @@ class Yardstick:
         """``scores`` in a few characters: ``96.4 %``, and of several outputs ``96.4 %, 98.0 %``."""
         kinds = [measure.score for measure in self.measures] or [Score.ERROR]
         return ", ".join(kind.text(score) for kind, score in zip(kinds, scores, strict=True))
+
+
+def _scores_among(outputs: Sequence[Floats]) -> list[int]:
+    """The position of the output by which all others are decisions: the class, or 0 or 1, of each sample."""
+    decisions = [Measure.of_agreement(output, index).labels.ravel() for index, output in enumerate(outputs)]
+    return [
+        index
+        for index, decided in enumerate(decisions)
+        if all(np.array_equal(decided, other.ravel()) for other in (*outputs[:index], *outputs[index + 1 :]))
+    ][-1:]
 
 
 def _read(labels: npt.NDArray[np.generic], output: Floats) -> tuple[Score, Floats]:
