@@ -70,6 +70,20 @@ def test_a_family_without_a_bitstream_has_none() -> None:
     assert default_board(ULTRASCALE_PLUS) is None
 
 
+def test_boards_that_have_another_part_are_not_proposed() -> None:
+    """A ULX3S has one of four parts, at the same sites; a bitstream for one of them is none for the others."""
+    largest = read_board("ulx3s-85f")
+    for name in ("12F", "25F", "45F"):
+        board = read_board(f"ulx3s_{name}")
+        assert board.part.name == f"LFE5U-{name}-6BG381C" and board.pins == largest.pins
+    for wanted, remedy in (("pynq", "'pynq-z2'"), ("icebraker", "'icebreaker'"), ("kria kv260", "'kv260'")):
+        with pytest.raises(ConfigError, match=f"did you mean {remedy}"):
+            any_board(wanted)
+    for wanted in ("arty-a7", "zcu106", "alveo-u30", "upduino", "ice40-hx1k-evn"):
+        with pytest.raises(ConfigError, match=r"describe it in a \.toml file"):
+            any_board(wanted)
+
+
 def test_a_users_board(tmp_path: Path) -> None:
     path = tmp_path / "my board.toml"
     path.write_text(MINE)

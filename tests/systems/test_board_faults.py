@@ -16,7 +16,7 @@ COLUMNS = [
     Alike(("crosslink-nx-evn", "icebreaker")),
     Alike(("de1-soc", "de10-nano")),
     Alike(("ice40-hx8k-evn",)),
-    Alike(("ulx3s-85f",)),
+    Alike(("ulx3s-12f", "ulx3s-25f", "ulx3s-45f", "ulx3s-85f")),
 ]
 """Boards whose circuits and drivers are equal, of which one is simulated."""
 

@@ -89,10 +89,15 @@ def any_board(board: str | Path) -> AnyBoard:
     path = Path(board)
     if isinstance(board, str) and path.suffix != ".toml":
         accepted = f"{', '.join(BOARDS)}, or the path of a .toml file with a board"
-        close = difflib.get_close_matches(name, BOARDS, 1)
-        remedy = f"did you mean {close[0]!r}?" if close else ""
+        # Boards whose numbers differ have other parts, whose bitstreams they do not take.
+        close = [known for known in difflib.get_close_matches(name, BOARDS) if _numbers(name) <= _numbers(known)]
+        remedy = f"did you mean {close[0]!r}?" if close else "describe it in a .toml file: docs/add-a-device.md"
         raise ConfigError(f"unknown board {board[:80]!r}", where="Board", accepted=accepted, remedy=remedy)
     return _read(path)
+
+
+def _numbers(name: str) -> set[str]:
+    return set(re.findall(r"[a-z]?\d+[a-z]?", name))
 
 
 def read_board(board: str | Path) -> Board:
