@@ -42,3 +42,16 @@ def test_bounds_in_time_are_cycles_of_the_clock() -> None:
     goal = Goal(latency_ns=100, latency=30, frames_per_second=1e6, lut=7, fmax=50)
     assert goal.limits(10.0, 1) == {"lut": 7, "latency": 10, "interval": 100, "clock_ps": 20_000}
     assert Goal(latency=3, latency_ns=100).limits(10.0, 1) == {"latency": 3}
+
+
+@pytest.mark.parametrize(
+    ("latency", "cycles", "same"),
+    [("50 ns", 10, {"latency_ns": 50.0}), ("7", 7, {"latency": 7}), ("7 cycles", 7, {"latency": 7})],
+)
+def test_a_latency_may_be_text(latency: str, cycles: int, same: dict[str, float]) -> None:
+    assert Goal(latency=latency) == Goal.of({"latency": latency}) == Goal.of(same)
+    assert Goal(latency=latency).limits(5.0, 1) == {"latency": cycles}
+    assert Goal(latency=latency, latency_ns=20).limits(5.0, 1) == {"latency": 4}
+    for other in ({"latency": latency, "latency_ns": "x"}, {"latency": f"={latency}"}, {"latency": "0 ns"}):
+        with pytest.raises(ConfigError, match="goal latency"):
+            Goal.of(other)

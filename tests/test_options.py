@@ -318,6 +318,8 @@ def test_an_argument_of_an_unknown_type_is_none_of_a_public_function() -> None:
         ("output_dri", "did you mean 'output_dir'"),
         ("split_layer_names", "bitsmith.split"),
         ("name", "project_name"),
+        ("data", "calibration=x"),
+        ("metric", "goal={'metric'"),
     ],
 )
 def test_arguments_of_other_packages_say_what_takes_their_place(name: str, remedy: str) -> None:

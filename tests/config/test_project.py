@@ -133,6 +133,12 @@ def test_create_config_gives_every_setting_and_checks_it() -> None:
         create_config("out", "jets", "SymbolicExpression")
 
 
+def test_keys_of_older_versions_of_hls4ml_are_taken() -> None:
+    assert read_project({"XilinxPart": "xc7z020"}).part == read_project({"Part": "xc7z020"}).part == "xc7z020"
+    both = read_project({"XilinxPart": "xcvu9p", "Part": "xc7z020"})
+    assert both.part == "xc7z020" and [idle.key for idle in both.idle] == ["Part"]
+
+
 def test_numbers_of_numpy_are_numbers() -> None:
     assert read_project({"ClockPeriod": np.int64(4)}).clock_period_ns == 4.0
     assert read_project({"ClockPeriod": np.float32(2.5)}).clock_period_ns == 2.5
@@ -144,7 +150,8 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"OutputDir": b"a"}, "OutputDir", "the path of a file or folder"),
         ({"OutputDir": {"Model": {}}}, "OutputDir", "name the arguments: config="),
         ({"OutputDirr": "a"}, "", "did you mean 'OutputDir'?"),
-        ({"XilinxPart": "xc7z020"}, "", "did you mean 'Part'?"),
+        ({"FPGAPart": "xc7z020"}, "", "did you mean 'Part'?"),
+        ({"XilinxPart": "a; rm"}, "Part", "ordering code"),
         ({"ProjectName": "a b"}, "ProjectName", "letters, digits and underscores"),
         ({"ProjectName": "../x"}, "ProjectName", "letters, digits and underscores"),
         ({"ProjectName": "x;$finish"}, "ProjectName", "letters"),

@@ -156,14 +156,17 @@ class Section:
         problems: Problems,
         inert: Mapping[str, Inert] | None = None,
         inside: Mapping[str, str] | None = None,
+        former: Mapping[str, str] | None = None,
     ) -> Section:
         """Match the keys of ``content``; unknown ones are noted as problems. None counts as empty.
 
-        Keys that belong ``inside`` another section, by key, are proposed there.
+        Keys that belong ``inside`` another section, by key, are proposed there. ``former`` names of keys are taken as those.
         """
         section = Section(where, problems)
         inert = inert or {}
-        names = {squash(key): key for key in (*known, *inert)}
+        names = {squash(key): key for key in (*known, *inert)} | {
+            squash(old): key for old, key in (former or {}).items()
+        }
         elsewhere = {squash(key): f"{section}.{key}" for key, section in (inside or {}).items()}
         for key, value in mapping(content, where, problems).items():
             name = names.get(squash(key))

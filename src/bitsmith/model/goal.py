@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from bitsmith.config.latency import read_latency
 from bitsmith.config.reading import Problems, did_you_mean, listed, plain, shown
 from bitsmith.config.values import read_part
 from bitsmith.devices.family import Part
@@ -41,7 +42,7 @@ class Goal:
         ff: most flip-flops.
         dsp: most multiplier blocks.
         bram: most memory blocks.
-        latency: most cycles from a sample to its result.
+        latency: most cycles from a sample to its result, or text such as ``'50 ns'``, which is ``latency_ns``.
         latency_ns: the same in nanoseconds, at the clock of the conversion.
         interval: most cycles from one result to the next.
         frames_per_second: fewest results in a second, at the clock of the conversion.
@@ -59,7 +60,7 @@ class Goal:
     ff: int | None = None
     dsp: int | None = None
     bram: int | None = None
-    latency: int | None = None
+    latency: int | str | None = None
     latency_ns: float | None = None
     interval: int | None = None
     frames_per_second: float | None = None
@@ -103,6 +104,11 @@ class Goal:
         if self.metric is not None and not callable(self.metric):
             named(self.metric, "metric", tuple(METRICS))
         named(self.minimize, "minimize", get_args(Minimized))
+        most_ns = None
+        if isinstance(self.latency, str) and (most := problems.attempt(read_latency, self.latency, "goal latency")):
+            most_ns = most.most if most.in_ns and not most.exactly else None
+            if not most.exactly:
+                object.__setattr__(self, "latency", None if most.in_ns else int(most.most))
         for name, least, kinds in _NUMBERS:
             value = plain(getattr(self, name))
             object.__setattr__(self, name, value)
@@ -116,6 +122,9 @@ class Goal:
             found = "a loss against the float model, and a limit of the metric"
             problems.add(found, where="goal", accepted="one of the two")
         problems.finish()
+        if most_ns is not None:
+            least_ns = most_ns if self.latency_ns is None else min(most_ns, self.latency_ns)
+            object.__setattr__(self, "latency_ns", least_ns)
 
     @property
     def score(self) -> Score | CustomMetric | None:

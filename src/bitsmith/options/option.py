@@ -10,7 +10,9 @@ from bitsmith.config.reading import did_you_mean
 
 _REASONS = {
     **dict.fromkeys(("clock_frequency", "frequency"), "clock_period takes nanoseconds, or '50 MHz'"),
+    **dict.fromkeys(("data", "X"), "convert takes samples as calibration=x, fit as data=(x, labels)"),
     **dict.fromkeys(("device", "fpga_part", "xilinx_part"), "part='...' names the part, board='...' a board"),
+    **dict.fromkeys(("metric", "accuracy"), "a goal of fit has it: goal={'metric': 'accuracy', 'loss': 0.01}"),
     "inputs_channel_last": "channels_last_conversion='internal' has inputs that are channels last",
     "name": "project_name='...' names the circuit",
     "split_layer_names": "bitsmith.split gives the parts of a model (docs/split-and-compose.md)",

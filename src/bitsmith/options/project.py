@@ -100,6 +100,9 @@ _INSIDE = {
 }
 """Keys that are not of the project itself, by where they are."""
 
+_FORMER = {"XilinxPart": "Part"}
+"""Keys as older versions of hls4ml spelled them, and as it has them now."""
+
 PROJECT_KEYS = (*(path for path in _READERS if "." not in path), "HLSConfig", _WRITER)
 """Keys of a project, beside those of models."""
 
@@ -163,7 +166,7 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     problems = Problems()
     accelerator, content, idle_of_board = split_accelerator(mapping(content, "", problems), problems)
     keys = project_keys(content)
-    section = Section.read(content, "", keys, problems, _inert(content), _INSIDE)
+    section = Section.read(content, "", keys, problems, _inert(content), _INSIDE, _FORMER)
     section.values = {key: value for key, value in section.values.items() if value is not None}
     idle = list(_without_board(section))
     writer = Section.read(section.values.get(_WRITER), _WRITER, WRITER_KEYS, problems, WRITER_INERT)
