@@ -21,7 +21,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.custom.operators import Make, Number, Operators
-from bitsmith.frontends.ops import activations, arithmetic, contraction, logic, selection, shape
+from bitsmith.frontends.ops import activations, arithmetic, equations, logic, selection, shape
 from bitsmith.frontends.ops.reduction import REDUCERS
 from bitsmith.layers.activation import Activation
 from bitsmith.layers.functions import FUNCTIONS
@@ -345,7 +345,7 @@ def concatenate(tensors: Sequence[Operand], axis: int = -1) -> Tensor:
 
 
 def einsum(equation: str, *operands: Operand) -> Tensor:
-    """The Einstein sum of one or two tensors of one sample: the equation has no letter for the batch."""
+    """The Einstein sum of tensors of one sample: the equation has no letter for the batch."""
     build, tensors = of(*operands)
     left, arrow, right = equation.replace(" ", "").partition("->")
     letter = next(one for one in "zyxwvutsrqponmlkjihgfedcba" if one not in equation)
@@ -357,7 +357,7 @@ def einsum(equation: str, *operands: Operand) -> Tensor:
     batched = [letter * (x.value.batch is not None) + text for x, text in zip(tensors, texts, strict=True)]
     values = [x.value.plain() if x.value.batch is not None else x.value for x in tensors]
     text = f"{','.join(batched)}->{letter * any(x.value.batch is not None for x in tensors)}{right}"
-    return Tensor(build, contraction.einsum(build.within("einsum"), text, values))
+    return Tensor(build, equations.einsum(build.within("einsum"), text, values))
 
 
 def of(*operands: Operand) -> tuple[Builder, tuple[Tensor, ...]]:

@@ -8,7 +8,8 @@ from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import is_integer, shown
 from bitsmith.frontends.keras.activations import activated, read_activation
 from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation
-from bitsmith.frontends.ops.contraction import contracted, einsum, matrix_product, tensor_product
+from bitsmith.frontends.ops.contraction import contracted, matrix_product, tensor_product
+from bitsmith.frontends.ops.equations import einsum
 from bitsmith.frontends.ops.logic import common_kind
 from bitsmith.layers.einsum import Equation, parse_equation
 from bitsmith.layers.layer import Shape

@@ -12,7 +12,8 @@ from bitsmith.frontends.onnx.call import Call, Operators, Translation
 from bitsmith.frontends.onnx.quantized import clipped, clipped_constant
 from bitsmith.frontends.onnx.tensors import dtype_of
 from bitsmith.frontends.ops import arithmetic, logic
-from bitsmith.frontends.ops.contraction import affine_product, einsum
+from bitsmith.frontends.ops.contraction import affine_product
+from bitsmith.frontends.ops.equations import einsum
 from bitsmith.frontends.ops.logic import Beyond
 from bitsmith.frontends.ops.numbers import check_numbers
 from bitsmith.frontends.ops.operations import OPERATIONS

@@ -30,10 +30,6 @@ from bitsmith.layers.shape import Reshape
 
 def einsum(build: Builder, text: str, tensors: Sequence[Value], scale: float = 1.0, bias: Value | None = None) -> Value:
     """The Einstein sum that ``text`` says of one or two tensors; ``bias`` is one of a product with weights."""
-    if len(tensors) > 2:
-        raise UnsupportedError(
-            f"an Einstein sum of {len(tensors)} tensors", accepted="one or two", remedy="multiply them pair by pair"
-        )
     equation = parse_equation(text, [x.rank for x in tensors])
     return contracted(build, equation.operands, equation.result, tensors, scale, bias)
 

@@ -369,6 +369,14 @@ def index(build: Builder, x: Value, dim: int, indices: Sequence[Indices]) -> Val
     return _rows_at(build, x, *_at(x, dim, indices))
 
 
+def diagonal(build: Builder, x: Value, dims: Sequence[int], offset: int = 0) -> Value:
+    """The elements at the same place of two axes, which become the last one; ``offset`` more along the second."""
+    rows, columns = (x.shape[x.axis(dim)] for dim in dims)
+    places = np.arange(max(-offset, 0), min(rows, columns - offset))
+    turned = move(build.within("turned"), x, dims, (-2, -1))
+    return index(build, turned, x.rank - 2, [places, places + offset])
+
+
 def with_index(
     build: Builder, x: Value, dim: int, indices: Sequence[Indices], new: Value, *, added: bool = False
 ) -> Value:

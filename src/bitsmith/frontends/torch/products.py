@@ -5,6 +5,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import finite
 from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.ops import equations
 from bitsmith.frontends.ops.arithmetic import add
 from bitsmith.frontends.ops.attention import Mask, attention, repeated_heads
 from bitsmith.frontends.ops.contraction import affine_product, einsum
@@ -119,7 +120,8 @@ PRODUCTS: Operators = {
     "dot": operation("matmul", "self", "tensor"),
     "mv": operation("matmul", "self", "vec"),
     "einsum": Translation(
-        lambda call: einsum(call.build, call.text("equation", ""), call.tensors("tensors")), "Einsum or EinsumDense"
+        lambda call: equations.einsum(call.build, call.text("equation", ""), call.tensors("tensors")),
+        "Einsum or EinsumDense",
     ),
     "bilinear": Translation(_bilinear, "EinsumDense, Einsum and Add"),
     "scaled_dot_product_attention": Translation(_attention, "Einsum and Softmax"),

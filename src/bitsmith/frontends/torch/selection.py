@@ -144,13 +144,8 @@ def _index_fill(call: Call) -> Result:
 
 
 def _diagonal(call: Call) -> Result:
-    """The elements at the same place of two axes, which become the last one."""
-    x, offset = call.tensor(), call.integer("offset", 0)
     dims = [call.integer("dim1", 0), call.integer("dim2", 1)]
-    rows, columns = (x.shape[x.axis(dim)] for dim in dims)
-    places = np.arange(max(-offset, 0), min(rows, columns - offset))
-    turned = shape.move(call.build.within("turned"), x, dims, (-2, -1))
-    return selection.index(call.build, turned, x.rank - 2, [places, places + offset])
+    return selection.diagonal(call.build, call.tensor(), dims, call.integer("offset", 0))
 
 
 def _scatter(call: Call) -> Result:

@@ -19,7 +19,7 @@ from bitsmith.frontends.keras.hgq.quantizers import own_quantizer, quantizer_of,
 from bitsmith.frontends.keras.layers import LAYERS as KERAS
 from bitsmith.frontends.keras.norm import deviation, statistics
 from bitsmith.frontends.keras.weights import numbered_group
-from bitsmith.frontends.ops.contraction import einsum
+from bitsmith.frontends.ops.equations import einsum
 from bitsmith.frontends.ops.reduction import REDUCERS
 from bitsmith.layers.layer import Floats, Shape, as_weights, broadcasts
 from bitsmith.layers.norm import BatchNormalization
