@@ -172,11 +172,21 @@ def test_files_of_models_under_other_names(name: str, tmp_path: Path) -> None:
     assert bitsmith.convert(tmp_path / name, tmp_path / "keras").predict(np.zeros((1, 2))).shape == (1, 1)
 
 
+def _within(folder: Path, *names: str) -> None:
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).touch()
+
+
 FOLDERS: dict[str, tuple[Callable[[Path], None], str]] = {
     "SavedModel": (lambda folder: (folder / "saved_model.pb").touch(), "from_saved_model"),
     "transformers": (lambda folder: (folder / "config.json").touch(), "from_pretrained"),
     "checkpoints": (lambda folder: (folder / "checkpoint").touch(), "load_weights"),
     "weights of JAX": (lambda folder: (folder / "_METADATA").touch(), "jax2onnx"),
+    "orbax, JAX": (lambda folder: (folder / "checkpoint").write_bytes(b"\x82\xa6params"), "jax2onnx"),
+    "steps, JAX": (lambda folder: _within(folder / "default", "_METADATA"), "jax2onnx"),
+    "state, JAX": (lambda folder: (folder / "_CHECKPOINT_METADATA").touch(), "jax2onnx"),
+    "OpenVINO": (lambda folder: _within(folder, "net.xml", "net.bin"), "ONNX"),
     "MLflow": (lambda folder: (folder / "MLmodel").touch(), "mlflow.sklearn.load_model"),
     "a model is converted already": (lambda folder: (folder / "model.json").touch(), "bitsmith.Model.load("),
     "a project folder": (lambda folder: (folder / "bitsmith.json").touch(), "converted from"),
@@ -191,7 +201,7 @@ def test_folders(name: str, tmp_path: Path) -> None:
     fill(tmp_path)
     with pytest.raises(ModelFileError) as caught:
         bitsmith.convert(tmp_path)
-    assert name in caught.value.found and remedy in str(caught.value.remedy)
+    assert name.rpartition(", ")[2] in caught.value.found and remedy in str(caught.value.remedy)
 
 
 @pytest.mark.parametrize("name", ["", "saved_model.pb"])

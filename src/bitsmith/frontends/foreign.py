@@ -93,6 +93,17 @@ def _is_of_transformers(path: Path) -> bool:
     return path.name.endswith(".index.json") or (beside and path.suffix == ".safetensors")
 
 
+def _is_of_orbax(path: Path, first: bytes) -> bool:
+    """Return True of a checkpoint's folder, of one that has it within, and of a file that older versions wrote."""
+    names = _names(path)
+    within = {name for folder in names for name in _names(path / folder)}
+    packed = path / "checkpoint" if "checkpoint" in names else path
+    # Such a file is a dictionary of msgpack; TensorFlow's of the same name is text.
+    begins = first_bytes(packed, 1) if packed.is_file() else b""
+    is_packed = packed.name == "checkpoint" and (b"\x80" <= begins <= b"\x8f" or begins in (b"\xde", b"\xdf"))
+    return is_packed or bool({"_METADATA", "manifest.ocdbt", "_CHECKPOINT_METADATA"} & within.union(names))
+
+
 _PICKLED = (b"sklearn.", b"xgboost.", b"lightgbm.", b"catboost.")
 _CBM = "model = catboost.CatBoostClassifier().load_model({path}), or a CatBoostRegressor(); bitsmith.convert(model)"
 _CONVERT = "bitsmith.convert(model, input_shape=...)"
@@ -210,10 +221,8 @@ FILES = (
     ),
     ForeignFile(
         "weights of JAX, without the function that they belong to",
-        lambda path, first: (
-            path.suffix.lower() == ".msgpack" or bool({"_METADATA", "manifest.ocdbt"} & {*_names(path)})
-        ),
-        _JAX,
+        lambda path, first: path.suffix.lower() == ".msgpack" or _is_of_orbax(path, first),
+        f"restore them, and {_JAX}",
     ),
     ForeignFile(
         "a model of MLflow",
@@ -256,7 +265,11 @@ FILES = (
     ForeignFile("a model of Core ML", _file((".mlmodel", ".mlpackage")), _ONNX),
     ForeignFile(
         "a model of OpenVINO",
-        lambda path, first: b"<net " in first or (path.suffix == ".bin" and path.with_suffix(".xml").is_file()),
+        lambda path, first: (
+            b"<net " in first
+            or (path.suffix == ".bin" and path.with_suffix(".xml").is_file())
+            or any(f"{Path(name).stem}.bin" in _names(path) for name in _names(path) if name.endswith(".xml"))
+        ),
         _ONNX,
     ),
     ForeignFile("a model as PMML", lambda path, first: b"<PMML" in first or path.suffix.lower() == ".pmml", _ESTIMATOR),
