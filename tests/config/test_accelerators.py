@@ -16,6 +16,7 @@ from bitsmith.config.accelerators import (
 )
 from bitsmith.config.reading import Problems
 from bitsmith.errors import ConfigError
+from bitsmith.options.project import create_config, read_project
 
 BOARDS = {"VivadoAccelerator": "pynq-z2", "VitisAccelerator": "alveo-u55c", "VitisUnified": "zcu102"}
 
@@ -151,3 +152,13 @@ def test_the_widest_word_of_a_bus() -> None:
     assert bus_format("ap_fixed<32,1>", "here") == "fixed<32,1>"
     with pytest.raises(ConfigError, match="here"):
         bus_format("ap_ufixed<33,1>", "here")
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_configurations_of_accelerators_begin_with_their_section(name: str) -> None:
+    """As hls4ml's ``create_config`` gives it, so that scripts fill it in; others have none."""
+    config = create_config(backend=name)
+    config["AcceleratorConfig"]["Board"] = BOARDS[name]
+    config["AcceleratorConfig"]["Precision"]["Input"] = "ap_fixed<16,6>"
+    assert (read_project(config).board, read_project(config).bus_input) == (BOARDS[name], "fixed<16,6>")
+    assert "AcceleratorConfig" not in create_config(backend="vitis")

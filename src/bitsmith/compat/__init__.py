@@ -32,7 +32,7 @@ MODULES: Mapping[str, str] = {
 _LAYERS = "say what the layer computes: convert(model, layers={MyLayer: translate}) (docs/custom-layers.md)"
 _GRAPHS = "bitsmith.split gives the parts of a model, and bitsmith.compose a model of parts (docs/split-and-compose.md)"
 _BOARDS = "convert(model, board='pynq-z2'); docs/boards.md lists the boards"
-_PASSES = "formats follow from the model's own quantizers, and circuits from its program: nothing has to be ordered or registered"
+_PASSES = "formats follow from the model's own quantizers, and circuits, with the depths of FIFOs, from its program"
 
 _SAVED = "model.save('model.json') keeps a model, and load_saved_model has it again"
 _PRUNING = "bitsmith.cost gives the price of each weight, and masks within budgets (docs/cost.md)"
