@@ -340,3 +340,13 @@ def test_packed_sequences_are_refused_with_what_to_do() -> None:
     module.lstm = lstm
     with pytest.raises(UnsupportedError, match=r"packed sequences(.|\n)*drop pack_padded_sequence"):
         read_torch(module, ReadOptions(input_shape=(5, 3)))
+
+
+def test_images_whose_channels_are_last_are_told_how_pytorch_has_them() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU()).eval()
+    with pytest.raises(UnsupportedError) as caught:
+        read_torch(network, ReadOptions(input_shape=(8, 8, 3)))
+    assert "x.transpose(0, 3, 1, 2)" in str(caught.value.remedy)
+    with pytest.raises(UnsupportedError) as caught:
+        read_torch(network, ReadOptions(input_shape=(5, 8, 8)))
+    assert "transpose" not in str(caught.value.remedy)

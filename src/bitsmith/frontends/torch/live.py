@@ -114,6 +114,8 @@ def exported(
         remedy = _SCRIPT_REMEDY
     elif not remedy:
         told = f"check {shapes}, the shape of one sample without the axis of samples, by input_shape or calibration data; or "
+        if examples is None and any(len(x) == 3 and x[-1] <= 4 < x[0] for x in sample_shapes(shapes, examples=True)):
+            told = "PyTorch has the channels of images first: x.transpose(0, 3, 1, 2); or "
         remedy = f"{told if examples is None else ''}give an example input; or export it yourself, and give the ExportedProgram"
     raise UnsupportedError(
         f"torch.export cannot export the module: {reason}",
