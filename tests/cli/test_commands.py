@@ -25,6 +25,7 @@ from bitsmith.base.progress import Kind, tell, tell_of_tool
 from bitsmith.cli import demo
 from bitsmith.cli.commands import app
 from bitsmith.cli.terminal import Terminal
+from bitsmith.devices.board import BOARDS
 from bitsmith.errors import ToolMissingError
 from bitsmith.flows.tools import FoundTool, Tool, absent
 from bitsmith.report import Report
@@ -69,7 +70,7 @@ def test_python_m_bitsmith_starts_quickly_and_imports_no_framework() -> None:
 def test_every_command_explains_itself() -> None:
     for command in (
         *("convert", "explain", "config", "predict", "profile", "plot"),
-        *("build", "write", "report", "open", "demo", "doctor"),
+        *("build", "write", "report", "open", "demo", "boards", "doctor"),
     ):
         result = _run(command, "-h")
         assert result.exit_code == 0
@@ -411,3 +412,10 @@ def test_the_demonstration_measures_what_it_shows(tmp_path: Path, monkeypatch: p
     layers = {row.name: row.observed for row in made.report.design.layers}
     assert layers[made.model.network.inputs[0]] == (images.min(), images.max())
     assert layers[made.model.network.outputs[0]] == (scores.min(), scores.max())
+
+
+def test_boards_are_listed_with_their_parts() -> None:
+    shown = {line.split()[0]: line.split(maxsplit=2)[1:] for line in _run("boards").stdout.splitlines()}
+    assert tuple(shown) == BOARDS
+    assert shown["icebreaker"] == ["iCE40UP5K-SG48", "serial port, open tools"] and shown["zcu104"][1:] == []
+    assert json.loads(_run("boards", "--json").stdout)["ulx3s-12f"] == {"part": "LFE5U-12F-6BG381C", "serial": True}

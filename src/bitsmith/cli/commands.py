@@ -105,6 +105,18 @@ def demo(
         terminal.show({**done.report, "Page": page}, done.report, Text(f"Report with pictures: {page}"))
 
 
+def boards(as_json: Json = False) -> None:
+    """List the boards that --board knows, with their parts."""
+    from bitsmith.devices.board import BOARDS, any_board, serial_boards
+
+    with command(as_json) as terminal:
+        known = {name: {"part": any_board(name).part.name, "serial": name in serial_boards()} for name in BOARDS}
+        rows = [
+            f"{name:<18}{of['part']:<26}{'serial port, open tools' * bool(of['serial'])}" for name, of in known.items()
+        ]
+        terminal.show(known, Text("\n".join(map(str.rstrip, rows))))
+
+
 def doctor(
     board: Annotated[
         Path | None,
@@ -305,6 +317,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "profile": Expanded(model_commands.profile),
     "plot": Expanded(model_commands.plot),
     "demo": demo,
+    "boards": boards,
     "doctor": doctor,
     "vendor-check": vendor_check,
 }
