@@ -275,3 +275,38 @@ def test_models_with_steps_first_are_refused_with_a_module_that_converts(module:
     network = read_torch(outer, ReadOptions(input_shape=(5, 4)))
     found = network.evaluate([x.numpy().astype(np.float64)])[network.outputs[0]]
     np.testing.assert_allclose(found, outer(x).detach().numpy(), atol=1e-5)
+
+
+def _chosen(operator: str, limit: int, times: int = 1) -> onnx.ModelProto:
+    """A choice by what an operator makes of the number of samples and of a limit."""
+    nodes = [
+        node("Shape", "x", "s", start=0, end=1),
+        node("Mul", "s times", "n"),
+        node(operator, "n limit", "c"),
+        node("Cast", "c", "truth", to=onnx.TensorProto.BOOL),
+        node("Neg", "x", "a"),
+        node("Where", "truth a x", "y"),
+    ]
+    return graph(nodes, {"x": ("N", 4)}, "y", {"limit": np.array([limit]), "times": np.array([times])})
+
+
+@pytest.mark.parametrize(
+    ("operator", "limit", "times"),
+    [
+        *((operator, 50, 1) for operator in ("Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Div")),
+        *(("Less", 100_000, 3), ("Equal", 13, 1), ("Equal", 48, 16)),
+    ],
+)
+def test_onnx_chooses_by_the_number_of_samples(operator: str, limit: int, times: int) -> None:
+    """Also where the number is none of those that are looked at."""
+    with pytest.raises(UnsupportedError, match=rf"\({operator}\): a choice or a bound by the number of samples"):
+        read_onnx(_chosen(operator, limit, times))
+
+
+@pytest.mark.parametrize(
+    ("operator", "limit", "truth"), [("Greater", 0, True), ("Equal", -1, False), ("Less", 1, False), ("Mod", 1, False)]
+)
+def test_onnx_chooses_the_same_for_all_numbers_of_samples(operator: str, limit: int, truth: bool) -> None:
+    network = read_onnx(_chosen(operator, limit, 6))
+    x = np.arange(8.0).reshape(2, 4)
+    np.testing.assert_array_equal(network.evaluate([x])[network.outputs[0]], -x if truth else x)

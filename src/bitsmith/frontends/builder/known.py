@@ -6,8 +6,11 @@ constants are evaluated for several numbers of samples at once: what is the same
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TypeAlias
 
 import numpy as np
@@ -52,6 +55,21 @@ class Known:
         """Return the meaning of its type to arithmetic."""
         return Kind.of(self.at[0].dtype)
 
+    def beyond(self, counts: Sequence[int]) -> Array | None:
+        """Return the array for :data:`MANY_SAMPLES`, if it is a polynomial of the ``counts``, for which it is known."""
+        if self.fixed:
+            return self.at[0]
+        first = self.at[0]
+        if first.dtype.kind not in "iuf" or len({array.shape for array in self.at}) > 1:
+            return None
+        shares = [
+            math.prod(Fraction(MANY_SAMPLES - other, count - other) for other in counts if other != count)
+            for count in counts
+        ]
+        elements = zip(*(array.ravel().tolist() for array in self.at), strict=True)
+        values = [float(sum(map(operator.mul, shares, map(Fraction, row)))) for row in elements]
+        return np.array(values).astype(first.dtype).reshape(first.shape)
+
     def array(self) -> Array:
         """Return its only value.
 
@@ -62,6 +80,15 @@ class Known:
             raise UnsupportedError("an argument that depends on the number of samples", accepted="constants")
         return self.at[0]
 
+
+BY_SAMPLES = (
+    "by the number of samples",
+    "leave what the circuit is to have, for any number of samples: a circuit takes one after the other",
+)
+"""Words of a refusal, which its reason ends with, and the remedy."""
+
+MANY_SAMPLES = 1 << 20
+"""More samples than programs compare with. Of as many, only sizes are computed."""
 
 Operand: TypeAlias = "Value | Known"
 

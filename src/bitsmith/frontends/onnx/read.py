@@ -21,7 +21,7 @@ import numpy as np
 from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
-from bitsmith.frontends.builder.known import Array, Known, Operand
+from bitsmith.frontends.builder.known import BY_SAMPLES, MANY_SAMPLES, Array, Known, Operand
 from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.refusals import Refusal, Refusals, refused
 from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
@@ -279,21 +279,17 @@ class _Reading:
     def _constant(self, entry: Translation, call: Call) -> Results:
         """The results of an operator on constants, for each of the batch's sizes that they depend on."""
         known = [value for value in call.operands if isinstance(value, Known)]
-        dtypes = _DTYPES | {value.kind: value.at[0].dtype.str for value in reversed(known)}
+        dtypes = {**_DTYPES, **{value.kind: value.at[0].dtype.str for value in reversed(known)}}
         rows: list[list[Array | None]] = []
         for k, count in enumerate(call.build.counts[: max((len(value.at) for value in known), default=1)]):
-            operands = tuple(
-                replace(value, at=value.at[k : k + 1] or value.at) if isinstance(value, Known) else None
-                for value in call.operands
-            )
-            build = replace(call.build, samples=count)
-            results = entry.read(replace(call, operands=operands, build=build))
-            listed = results if isinstance(results, tuple) else (results,)
-            rows.append([_array(result, dtypes) for result in listed])
+            results = _results_of(entry, call, [value.at[k : k + 1] or value.at for value in known], count)
+            rows.append([_array(result, dtypes) for result in results])
         columns = ([array for array in column if array is not None] for column in zip(*rows, strict=True))
+        constants = [Known.of(column) if column else None for column in columns]
+        if len(rows) > 1 and any(one is not None and one.fixed for one in constants):
+            _check_bounds(entry, call, known, [one is not None and one.fixed for one in constants])
         return tuple(
-            _with_history(Known.of(column), result) if column else None
-            for column, result in zip(columns, listed, strict=True)
+            None if one is None else _with_history(one, result) for one, result in zip(constants, results, strict=True)
         )
 
     def _keep(self, node: Node, results: Results, wanted: Sequence[bool]) -> None:
@@ -341,6 +337,36 @@ class _Reading:
         return build.number(value)
 
 
+def _results_of(
+    entry: Translation, call: Call, known: Sequence[tuple[Array, ...]], count: int
+) -> tuple[Operand | None, ...]:
+    """The results of an operator whose constants are ``known``, for so many samples."""
+    left = iter(known)
+    operands = tuple(replace(value, at=next(left)) if isinstance(value, Known) else None for value in call.operands)
+    results = entry.read(replace(call, operands=operands, build=replace(call.build, samples=count)))
+    return results if isinstance(results, tuple) else (results,)
+
+
+def _check_bounds(entry: Translation, call: Call, known: Sequence[Known], fixed: Sequence[bool]) -> None:
+    """Refuse an operator on constants whose ``fixed`` results are the same for a few numbers of samples, and not for many.
+
+    Numbers are equal for one number of samples alone, so that it counts which one is less.
+
+    Raises:
+        UnsupportedError: such a choice or bound.
+    """
+    counts, entry = call.build.counts, OPERATORS["Less"] if call.node.kind == "Equal" else entry
+    many = [value.beyond(counts) for value in known]
+    if any(array is None for array in many):
+        return
+    few = _results_of(entry, call, [value.at[:1] for value in known], counts[0])
+    beyond = _results_of(entry, call, [(array,) for array in many if array is not None], MANY_SAMPLES)
+    for is_fixed, *pair in zip(fixed, few, beyond, strict=True):
+        arrays = [array for result in pair if (array := _array(result, _DTYPES)) is not None]
+        if is_fixed and not np.array_equal(arrays[0], arrays[-1]):
+            raise UnsupportedError(f"a choice or a bound {BY_SAMPLES[0]}", remedy=BY_SAMPLES[1])
+
+
 _MOVES = frozenset({"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 """Operators of ONNX's own domain that may have words, which are numbers here."""
 
@@ -358,7 +384,9 @@ def _check_words(node: Node, values: Sequence[Operand | None]) -> None:
 _TO_REAL = frozenset({"Cast", "CastLike", "OneHot", *QUANTIZED, *QLINEAR})
 """Operators whose result may be real though the first operand is not."""
 
-_DTYPES = {kind: "f4" if kind is Kind.REAL else kind.value for kind in Kind if kind is not Kind.STRING}
+_DTYPES: Mapping[Kind, str] = {
+    kind: "f4" if kind is Kind.REAL else kind.value for kind in Kind if kind is not Kind.STRING
+}
 """The types of what is computed of constants, if no operand is of its kind."""
 
 

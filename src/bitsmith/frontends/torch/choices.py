@@ -17,15 +17,10 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.known import BY_SAMPLES
 
 if TYPE_CHECKING:
     import torch
-
-BY_SAMPLES = (
-    "by the number of samples",
-    "leave what the circuit is to have, for any number of samples: a circuit takes one after the other",
-)
-"""Words of a refusal, which its reason ends with, and the remedy."""
 
 _DIFFERENCE = 1e-3
 """Greatest difference of results for the same sample, as a share of the greatest result: sums have other orders."""
