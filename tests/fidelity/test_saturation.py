@@ -216,7 +216,7 @@ class Stepwise(nn.Module):
 def test_what_is_behind_tied_states_is_looked_at() -> None:
     torch.manual_seed(1)
     net, rng = Stepwise().eval(), np.random.default_rng(0)
-    exported = torch.export.export(net, (torch.zeros(2, 64), torch.zeros(2, 16)))
+    exported = torch.export.export(net, (torch.zeros(5, 64), torch.zeros(5, 16)))
     shown = [_drawn(rng, 200, 64), np.abs(_drawn(rng, 200, 16))]
     whole = convert(exported, calibration=shown, check=False)
     (outputs, names) = (

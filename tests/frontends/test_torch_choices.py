@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,11 @@ import torch
 
 import bitsmith
 from bitsmith.errors import ConfigError, FidelityWarning, UnsupportedError
+from bitsmith.frontends.torch.archive import open_archive
+from bitsmith.frontends.torch.graph import read_graph
+from bitsmith.frontends.torch.guards import check_guards
+from bitsmith.frontends.torch.live import saved
+from bitsmith.frontends.torch.read import read_torch
 
 Forward = Callable[["Chosen", torch.Tensor], torch.Tensor]
 
@@ -164,3 +170,96 @@ def test_lazy_layers_get_no_random_weights(layers: Sequence[torch.nn.Module], na
     x = torch.randn(9, 4)
     wanted = module.eval()(x).detach().numpy()
     np.testing.assert_allclose(bitsmith.convert(module, input_shape=(4,)).predict(x.numpy()), wanted, atol=2e-2)
+
+
+def checked_alone(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    assert x.shape[0] < 1000
+    return self.fc(x)
+
+
+def of_tensors(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    return torch.where(torch.tensor(x.shape[0] > 4), self.fc(x) * 2, self.fc(x))
+
+
+def over(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    return self.fc(x) * 2 if x.shape[0] > 10 else self.fc(x)
+
+
+def filled(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    return self.fc(x) + torch.full((3,), x.shape[0])
+
+
+def as_tensor(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    return self.fc(x) / torch.tensor(x.shape[0])
+
+
+def by_share(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    return self.fc(x) * (1 / int(x.shape[0]))
+
+
+def program(forward: Forward, count: int, *, is_open: bool) -> torch.export.ExportedProgram:
+    sizes = ({0: torch.export.Dim.AUTO},) if is_open else None
+    return torch.export.export(Chosen(forward).eval(), (torch.randn(count, 4),), dynamic_shapes=sizes)
+
+
+@pytest.mark.parametrize(
+    ("forward", "count", "why"),
+    [
+        (over, 20, r"size\(\)\[0\] > 10.*not for one: its code chooses by the number of samples"),
+        (even, 4, r"% 2\) == 0.*not for one"),
+        (of_tensors, 4, "a choice by the number of samples"),
+    ],
+)
+def test_a_program_that_chose_by_the_number_of_samples_is_refused(forward: Forward, count: int, why: str) -> None:
+    with pytest.raises(UnsupportedError, match=why):
+        read_torch(program(forward, count, is_open=True))
+
+
+@pytest.mark.parametrize(("forward", "why"), [(over, "<= 10"), (checked_alone, "< 1000"), (rounds, "== 4")])
+def test_a_program_for_some_numbers_of_samples_is_told(forward: Forward, why: str) -> None:
+    with pytest.warns(FidelityWarning, match=f"holds for some numbers of samples only.*{why}"):
+        read_torch(program(forward, 4, is_open=True))
+
+
+@pytest.mark.parametrize("forward", [filled, as_tensor, by_share])
+def test_the_number_of_samples_as_a_constant_of_a_program_is_told(forward: Forward) -> None:
+    with pytest.warns(
+        FidelityWarning, match=r"exported for 4 samples, and computes with that number, or 1 / it: \w+\."
+    ):
+        read_torch(program(forward, 4, is_open=False))
+    for count in (1, 3):  # that of the shape (3,) is none
+        read_torch(program(viewed, count, is_open=False))
+
+
+def test_guards_that_nobody_understands_are_refused() -> None:
+    """Those of other sizes say nothing of the samples."""
+    graph = read_graph(open_archive(saved(program(even, 4, is_open=True)), "here"))
+    for guard in ("L['x'].size()[1] == 4", "not L['x'].size()[0] + -1 < 0 or 1 > 2"):
+        check_guards(replace(graph, guards=(guard,)), "here")
+    for guard in (
+        "f(L['x'].size()[0])",
+        "L['x'].size()[0] ** 2 > 0",
+        "(" * 300 + "L['x'].size()[0]",
+        "1 % 0 or L['x'].size()[0]",
+    ):
+        with pytest.raises(UnsupportedError, match="for some numbers of samples only"):
+            check_guards(replace(graph, guards=(guard,)), "here")
+
+
+def test_a_script_that_chooses_by_the_number_of_samples_is_told_by_comparison() -> None:
+    with pytest.warns(DeprecationWarning, match="is deprecated"):
+        script = torch.jit.script(Scripted())
+    with pytest.warns(FidelityWarning, match="PyTorch computes other results for one sample alone"):
+        bitsmith.convert(script, input_shape=(4,))
+
+
+class Scripted(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = torch.nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.fc(x)
+        if x.shape[0] > 10:
+            y = y * 2
+        return y

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -25,6 +25,9 @@ ON_CODES = frozenset(
 
 STORAGE = ("device", "layout", "pin_memory", "memory_format", "dtype")
 """Arguments of operators that make tensors: where these lie, and their type, which the result's description tells."""
+
+_LIFTED = "lifted_tensor_"
+"""Beginning of the names of tensors that the module's code makes of numbers."""
 
 _INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "inf": math.inf, "-inf": -math.inf}
 
@@ -66,6 +69,8 @@ class Call(Watched):
     specs: Mapping[str, TensorSpec]
     build: Builder
     used: frozenset[str]
+    numbers: set[float] = field(default_factory=set, init=False)
+    """Numbers that the program has written out, read as operands."""
 
     def is_used(self, result: int) -> bool:
         """Return True if anything reads the result of this number."""
@@ -116,6 +121,7 @@ class Call(Watched):
             number = _number(argument)
             if number is None:
                 raise UnsupportedError(f"the argument {shown(argument)}", accepted="tensors and numbers")
+            self.numbers.add(number)
             return constant(number, kind=Kind.BOOL if isinstance(argument, bool) else Kind.REAL)
         item = self.values[argument.name]
         if isinstance(item, Unknown):
@@ -128,6 +134,8 @@ class Call(Watched):
                 accepted="operators that move them, and those that dequantize them",
                 remedy="convert with use_reference_representation=False",
             )
+        if item.label.startswith(_LIFTED) and item.number is not None:
+            self.numbers.add(item.number)
         spec = self.specs.get(argument.name)
         return item if spec is None else replace(item, kind=kind_of(spec.dtype))
 

@@ -84,13 +84,17 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """``constants`` has parameters, buffers and given tensors by the name that nodes use, with the user's name."""
+    """``constants`` has parameters, buffers and given tensors by the name that nodes use, with the user's name.
+
+    ``guards`` are the conditions on the inputs under which the export's code is the module's.
+    """
 
     inputs: tuple[TensorSpec, ...]
     constants: Mapping[str, tuple[str, Floats]]
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
     tensors: Mapping[str, TensorSpec]
+    guards: tuple[str, ...]
     where: str
 
 
@@ -111,7 +115,9 @@ def read_graph(archive: Archive) -> Graph:
     nodes = _with_parts([_node(item) for item in listed])
     outputs = tuple(_outputs(module.fields("signature")))
     _check_references({spec.name for spec in inputs}.union(constants), nodes, outputs, graph.where)
-    return Graph(inputs, constants, nodes, outputs, values, graph.where)
+    guards = archive.program.get("guards_code")
+    listed_guards = tuple(guard for guard in guards if isinstance(guard, str)) if isinstance(guards, list) else ()
+    return Graph(inputs, constants, nodes, outputs, values, listed_guards, graph.where)
 
 
 def _tensor_values(graph: Fields) -> dict[str, TensorSpec]:

@@ -20,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ConfigError, UnsupportedError, nearest
+from bitsmith.frontends.builder.known import BY_SAMPLES
 from bitsmith.frontends.input_shapes import Example, InputShapes, sample_shapes
 from bitsmith.frontends.keras.live import LiveModel
-from bitsmith.frontends.torch.choices import BY_SAMPLES, check_choices, for_so_many
+from bitsmith.frontends.torch.choices import check_choices, for_so_many
 from bitsmith.frontends.torch.hooks import hooked
 from bitsmith.frontends.torch.lengths import PACKED, refusing_lengths
 from bitsmith.layers.layer import Floats, Shape

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bitsmith.frontends.outputs import FrameworkRun, ModelRun, NotComparedError, Numbers, flat, in_parts
-from bitsmith.frontends.torch.live import evaluating, is_exported, is_module, module_results, module_weights
+from bitsmith.frontends.torch.live import evaluating, is_exported, is_module, is_script, module_results, module_weights
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 
@@ -35,8 +35,8 @@ def torch_outputs(asked: ModelRun) -> FrameworkRun | None:
 
 
 def layer_results(model: object, network: Network, inputs: Sequence[Numbers]) -> Mapping[str, Floats]:
-    """Results of the modules within a live module, by their paths; empty of others."""
-    return module_results(model, inputs) if is_module(model) else {}
+    """Results of the modules within a live module, by their paths; empty of others, and of TorchScript, which takes no hooks."""
+    return module_results(model, inputs) if is_module(model) and not is_script(model) else {}
 
 
 def weights(model: object) -> Mapping[str, Floats]:

@@ -12,9 +12,11 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.base.progress import warn
+from bitsmith.errors import FidelityWarning, ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft, Emitted
+from bitsmith.frontends.builder.known import BY_SAMPLES
 from bitsmith.frontends.builder.names import UniqueNames, joined_names
 from bitsmith.frontends.builder.refusals import Refusals, refused
 from bitsmith.frontends.builder.value import Batch, Kind, Value
@@ -26,6 +28,7 @@ from bitsmith.frontends.torch.call import Call, Item, Unknown, kind_of
 from bitsmith.frontends.torch.computed import computed_constants
 from bitsmith.frontends.torch.custom import OPERATOR, CustomModules
 from bitsmith.frontends.torch.graph import Graph, Module, Node, TensorSpec, read_graph, references
+from bitsmith.frontends.torch.guards import check_guards
 from bitsmith.frontends.torch.live import TorchModel, exported, is_exported, is_module, saved
 from bitsmith.frontends.torch.ops import changed_in_place, is_check, translation_of, unknown
 from bitsmith.layers.input import Constant, Input
@@ -50,7 +53,10 @@ def read_torch(source: TorchModel, options: ReadOptions = NO_OPTIONS) -> Network
     custom = CustomModules(Table.of(options.layers))
     archive, where = _opened(source, options, custom)
     graph = read_graph(open_archive(archive, where))
-    reading = partial(_Reading, graph, where, custom, allow_approximate=options.allow_approximate)
+    alone = not is_module(source)  # whose code nobody sees
+    if alone:
+        check_guards(graph, where)
+    reading = partial(_Reading, graph, where, custom, allow_approximate=options.allow_approximate, alone=alone)
     try:
         return reading({}).network()
     except UnsupportedError:
@@ -87,11 +93,15 @@ class _Reading:
         computed: Mapping[str, Floats],
         *,
         allow_approximate: bool,
+        alone: bool,
     ) -> None:
         self._graph = graph
         self._where = where
         self._custom = custom
         self._samples = _samples(graph, where)
+        several = self._samples if alone and self._samples is not None and self._samples > 1 else None
+        self._like = set[float]() if several is None else {several, 1 / several}
+        self._counted = dict[str, None]()
         self._draft = Draft(allow_approximate=allow_approximate)
         self._origins: list[Node] = []
         self._used = _needed(graph) - computed.keys()
@@ -107,7 +117,9 @@ class _Reading:
         for node, error in changed_in_place(self._graph):
             self._refusals.add(refused(_called(node), node.name, error))
         for node in self._graph.nodes:
-            if not is_check(node) and any(name in self._used for name in node.results):
+            if is_check(node):
+                self._values.update({name: Unknown(f"a choice {BY_SAMPLES[0]}") for name in node.results if name})
+            elif any(name in self._used for name in node.results):
                 with self._refusals.collected(_called(node), _kind(node)):
                     self._translate(node)
         if self._refusals.found:
@@ -116,6 +128,13 @@ class _Reading:
         if not outputs:
             raise UnsupportedError("a model without results", where=self._where)
         names = self._names(self._draft.needed([*inputs, *outputs]))
+        if self._counted:
+            warn(
+                f"{self._where} is exported for {self._samples} samples, and computes with that number, or 1 / it: "
+                f"{', '.join(self._counted)}. Such a value is a constant of the "
+                "circuit. If that is meant, all is well; else export it for any number of samples, or for one.",
+                FidelityWarning,
+            )
         return self._draft.network(names, inputs, outputs)
 
     def _input(self, spec: TensorSpec) -> int:
@@ -150,6 +169,8 @@ class _Reading:
             if translation is translation_of(node):
                 call.ignore(*translation.ignored)
                 call.check_all_read()
+            if call.numbers & self._like and not node.module.built_in and translation.becomes != "nothing":
+                self._counted[_called(node)] = None
             found = result if isinstance(result, tuple) else (result,)
             for name, value in zip(node.results, found, strict=False):
                 if name is not None:
