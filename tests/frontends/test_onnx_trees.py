@@ -142,6 +142,37 @@ def test_classifiers_of_two_classes_of_which_one_has_weights(least: int, post: s
     _compare(_classifier(**nodes, **weights, classlabels_int64s=[4, 9], post_transform=post, **more), rng)
 
 
+@pytest.mark.parametrize("post", ["LOGISTIC", "SOFTMAX"])
+def test_a_function_of_one_score_is_refused(post: str) -> None:
+    """ONNX says to take it, and onnxruntime leaves it out."""
+    rng = np.random.default_rng(8)
+    nodes, leaves = _nodes(rng, MODES)
+    weights = _weights(rng, leaves, "target", [0], -8)
+    with pytest.raises(UnsupportedError, match=f"post_transform={post} of one score, which onnxruntime leaves out"):
+        read_onnx(_regressor(**nodes, **weights, n_targets=1, post_transform=post))
+
+
+@pytest.mark.parametrize(
+    ("weighted", "more"), [([0], {"post_transform": "SOFTMAX"}), ([0, 1], {}), ([0, 1], {"base_values": [0.5, -1.0]})]
+)
+def test_two_classes_of_which_onnxruntime_has_other_results_are_refused(weighted: list[int], more: Attributes) -> None:
+    rng = np.random.default_rng(9)
+    nodes, leaves = _nodes(rng, MODES)
+    model = _classifier(**nodes, **_weights(rng, leaves, "class", weighted, -8), classlabels_int64s=[0, 1], **more)
+    with pytest.raises(UnsupportedError, match=r"two classes, .*: onnxruntime has others"):
+        read_onnx(model)
+
+
+@pytest.mark.parametrize("post", ["NONE", "SOFTMAX", "LOGISTIC"])
+def test_scores_of_two_classes_that_both_have_weights(post: str) -> None:
+    rng = np.random.default_rng(10)
+    nodes, leaves = _nodes(rng, MODES)
+    weights = _weights(rng, leaves, "class", [0, 1], -8)
+    model = _classifier(**nodes, **weights, classlabels_int64s=[0, 1], post_transform=post)
+    del model.graph.output[0]
+    _compare(model, rng)
+
+
 def _changed(**changes: Callable[[list[Any]], object]) -> Attributes:
     rng = np.random.default_rng(0)
     nodes, leaves = _nodes(rng, MODES)

@@ -185,11 +185,21 @@ def _scores(call: Call, rows: int) -> Value:
 
 
 def posted(call: Call, scores: Value, word: str | None = None) -> Value:
-    """The function of scores with the name ``word``, which ``post_transform`` has if it is not given."""
+    """The function of scores with the name ``word``, which ``post_transform`` has if it is not given.
+
+    Raises:
+        UnsupportedError: one that is not known, or of a single score, which ONNX says to take and onnxruntime leaves out.
+    """
     word = call.attributes.text("post_transform", "NONE") if word is None else word
     if word not in _POST:
         raise UnsupportedError(f"post_transform={word[:50]}", accepted=", ".join(_POST))
     layer = _POST[word]
+    if layer is not None and scores.shape[-1:] == (1,):
+        raise UnsupportedError(
+            f"post_transform={word} of one score, which onnxruntime leaves out",
+            accepted="NONE, or several scores",
+            remedy="set NONE, and put a Sigmoid behind if it is meant",
+        )
     return scores if layer is None else call.build.emit(layer, scores, suffix="post")
 
 

@@ -152,6 +152,13 @@ def _classifier(call: Call) -> tuple[Value | None, ...]:
     """
     listed = labels(call, "classlabels_int64s")
     classes, used = listed.array().size, np.unique(_column(call, "class_ids"))
+    post = call.attributes.text("post_transform", "NONE")
+    if classes == 2 and (post == "SOFTMAX" if used.size == 1 else call.wanted[0] or _numbers(call, "base_values").size):
+        raise UnsupportedError(
+            f"two classes, {used.size} of which have weights, with SOFTMAX, labels or base values: onnxruntime has others",
+            accepted="weights of one class and no SOFTMAX; or weights of both, without base values and labels",
+            remedy="give the model that was trained, or leave out the output of labels",
+        )
     if classes != 2 or used.size != 1:
         scores = _scores(call, _trees(call, "class", classes), classes)
         return label_of_greatest(call, listed, scores), posted(call, scores)
@@ -161,7 +168,7 @@ def _classifier(call: Call) -> tuple[Value | None, ...]:
     if call.wanted[0]:
         half = constant(0.5 if probabilities else 0.0)
         label = label_of(call, listed, compare(call.build, Relation.GT, score, half, "passed"))
-    plain = probabilities and call.attributes.text("post_transform", "NONE") == "NONE"
+    plain = probabilities and post == "NONE"
     both = Dense(as_weights([[-1.0, 1.0]]), as_weights([1.0, 0.0]) if plain else None)
     return label, posted(call, call.build.emit(both, score, suffix="both"))
 
