@@ -9,21 +9,25 @@ from operator import and_, or_
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.kinds import FoldedProduct, Reorder
+from bitsmith.dataflow.kinds import Engine, FoldedProduct, Reorder
 from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.storage import Memory
 from bitsmith.dataflow.timing import reorder_rows
 from bitsmith.dataflow.wires import Wiring
 from bitsmith.devices.blocks import LargeMemory
 from bitsmith.devices.parts import resolve_part
+from bitsmith.estimate.count import Count
+from bitsmith.estimate.engines import count_engine
 from bitsmith.estimate.needs import missing
 from bitsmith.estimate.size import estimate_layout, guess_layout
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.memories import Candidate, blocks_needed, can_hold, chosen
+from bitsmith.mapping.memories import Candidate, blocks_needed, can_hold, chosen, larger_memories
 from bitsmith.mapping.partition import partition
+from bitsmith.passes.program import drop_dead
 from tests.mapping.test_engines import depthwise, engines, residual, shared
+from tests.properties.transformers import in_visits, transformer
 
 PART = resolve_part("xczu7ev")
 ULTRARAM = LargeMemory("URAM", ((4096, 72), (8192, 36), (16384, 18), (32768, 9)), 2)
@@ -147,3 +151,35 @@ def test_tables_of_another_order_are_among_the_memory_blocks_that_are_needed() -
     differing = reduce(or_, rows) ^ reduce(and_, rows)
     assert (table.words, table.bits, table.differing) == (len(rows), width, differing.bit_count())
     assert needed[place] == guess_layout(program, directives, family, None).bram
+
+
+def grown(kind: Engine, rng: np.random.Generator) -> Engine:
+    """``kind`` with more numbers, biases, and results that are held."""
+    first, *others = kind.layers
+    more = int(rng.integers(1, 5_000))
+    layers = [layer if layer.row is None else replace(layer, row=layer.row + more) for layer in others]
+    bias = np.resize(first.bias, int(rng.integers(1, 900)) * kind.abreast)
+    return replace(kind, layers=(replace(first, bias=bias), *layers), words=int(rng.integers(1_000, 99_000)))
+
+
+@pytest.mark.parametrize("name", ["xczu7ev", "xc7z020", "ice40up5k", "lfe5u-25f"])
+@pytest.mark.parametrize(("fed", "computed"), [(False, False), (True, False), (True, True)])
+def test_the_planner_counts_the_blocks_of_an_engine_as_the_estimate_does(name: str, fed: bool, computed: bool) -> None:
+    """Those of maps, of results that are held, of weights, biases and choices."""
+    rng, whole = np.random.default_rng([fed, computed]), resolve_part(name)
+    program = drop_dead(transformer(0, 10), keep_probes=False) if computed else residual(12)
+    asked = in_visits(program, 0, 1e9) if computed else shared(program, int(rng.integers(500, 9_000)))
+    directives = replace(asked, weights_rate=1e9 if fed else None, block=whole.family.area.block, part=whole)
+    network = partition(program, directives)
+    (place,) = (number for number, one in enumerate(network.processes) if isinstance(one.kind, Engine))
+    kind = network.processes[place].kind
+    assert isinstance(kind, Engine) and kind.fed == fed and (kind.held is not None) == computed
+    planned, _ = fifos(network, {}, planned=False)
+    for engine in (kind, *(grown(kind, rng) for _ in range(5))):
+        processes = [*network.processes]
+        processes[place] = replace(processes[place], kind=engine)
+        wiring = Wiring(replace(network, processes=tuple(processes)))
+        count, column = Count(whole.family), larger_memories(wiring, planned, whole).get((place, -1), 0)
+        count_engine(count, engine, processes[place].takes, column)
+        assert blocks_needed(wiring, planned, whole)[place, -1] == count.bram
+    assert count.bram > 0

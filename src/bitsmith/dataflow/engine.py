@@ -11,7 +11,7 @@ import numpy as np
 from bitsmith.dataflow.engine_layer import EngineLayer, Grid, windows_over
 from bitsmith.dataflow.logic import Logic
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.storage import Memory, weight_bits
+from bitsmith.dataflow.storage import Memory, Words, weight_bits
 from bitsmith.dataflow.timing import ProcessTiming, single
 from bitsmith.dataflow.tokens import Streams
 from bitsmith.emulate import Emulator
@@ -90,7 +90,10 @@ class Engine:
         """The memory of results from which later layers read weights, of a number for each lane; None without any."""
         read = [layer for layer in self.layers if layer.row is not None]
         rows = max((layer.all_words + (layer.row or 0) for layer in read), default=0)
-        return Memory(rows, self.number_bits, beside=max(layer.lanes for layer in read)) if read else None
+        if not read:
+            return None
+        bits = max(weight_bits(layer.weights) for layer in read)
+        return Memory(rows, bits, beside=max(layer.lanes for layer in read), stays=True)
 
     @property
     def positions(self) -> int:
@@ -209,12 +212,32 @@ class Engine:
         bits = self.lanes * self.weight_bits
         return Memory(words, bits, filled=True, differing=bits)
 
-    def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
-        """The banks, and the weights; those of biases and choices are small, and what is held is no larger memory."""
+    @property
+    def maps(self) -> list[Memory]:
+        """The banks of each position."""
+        banks = Memory(self.bank_words, self.number_bits, beside=self.banks, splits=True, ways=Words.BY_ADDRESS)
+        return [banks] * self.positions
+
+    @property
+    def factors(self) -> list[Memory]:
+        """What is multiplied by numbers: results that are held, and trained weights, unless they come."""
+        return [*([] if self.held is None else [self.held]), *([] if self.fed else [self.table])]
+
+    @property
+    def constants(self) -> list[Memory]:
+        """Biases that come, or are in tables with choices: all for the first sum, those of others abreast for each of these."""
+        count, choice = self.results_of_windows, self.program.nodes[self.program.inputs[2]].type.max_width
+        bits = (0 if self.choices else choice) + (0 if self.biases else self.bias_bits)
+        rows = [count, *[count // self.abreast] * (self.abreast - 1)] if bits else []
+        words = [self.biases] if self.biases else []
         return [
-            *[Memory(self.bank_words, self.number_bits, beside=self.banks, splits=True)] * self.positions,
-            *([] if self.fed else [self.table]),
+            *[Memory(each, self.bias_bits * self.bias_group, ways=Words.BY_ADDRESS, stays=True) for each in words],
+            *[Memory(each, bits, filled=True, differing=bits) for each in rows],
         ]
+
+    def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
+        """All of them, those of numbers first."""
+        return [*self.maps, *self.factors, *self.constants]
 
     def flush(self, layer: EngineLayer, latency: int) -> int:
         """Steps after a layer, until all its results are where they belong; ``latency`` of the whole pipeline."""

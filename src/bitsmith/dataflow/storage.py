@@ -1,5 +1,6 @@
 """The memories within processes, whatever they are made of."""
 
+import enum
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,15 @@ _FEW_TILES = 8
 """Tiles whose weights have many bits alike, of which synthesis keeps one each."""
 
 
+class Words(enum.Enum):
+    """Ways to the words of a memory, from which it follows what it becomes."""
+
+    IN_TURN = "in turn"
+    """Slots of a FIFO: many are declared block memory, and with a single port a word has two tokens, which cells pair."""
+    BY_ADDRESS = "by address"
+    """Addresses that the process makes: synthesis chooses, and with a single port words are as they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """A memory within a process.
@@ -23,6 +33,8 @@ class Memory:
         differing: of a table, the bits of a word that are not the same in all words; None if it can be written.
         beside: memories of this size, a power of two of them, that are read at the same place.
         splits: the last words may be memory of another kind than the first ones.
+        ways: those to its words.
+        stays: it is no larger memory in any case.
     """
 
     words: int
@@ -31,6 +43,8 @@ class Memory:
     differing: int | None = None
     beside: int = 1
     splits: bool = False
+    ways: Words = Words.IN_TURN
+    stays: bool = False
 
 
 def no_memories(kind: object, takes: Streams, results: Streams, depth: int) -> list[Memory]:

@@ -13,7 +13,7 @@ from typing import assert_never
 import numpy as np
 
 from bitsmith.dataflow.kinds import FoldedProduct
-from bitsmith.dataflow.storage import addressed
+from bitsmith.dataflow.storage import Memory, Words, addressed
 from bitsmith.dataflow.tokens import Numbers, Stream
 from bitsmith.dataflow.wires import WIRING
 from bitsmith.devices.blocks import table_parts
@@ -26,7 +26,7 @@ from bitsmith.estimate.tables import columns, table_area, table_luts
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType
-from bitsmith.mapping.memories import Words, paired, table_blocks, takes_block
+from bitsmith.mapping.memories import in_blocks, last_words, paired, table_blocks, takes_block
 from bitsmith.mapping.multipliers import Multipliers, Pairs, multipliers, number_bits, used_blocks
 from bitsmith.netlist import csd
 from bitsmith.netlist.delays import lut_inputs
@@ -251,7 +251,7 @@ class Count:
             places = large.shapes[0][1] // column // large.together(beside, column)
             self.lut += beside * bits * (places // 2) * self.area.mux2_luts.per_bit
             self.ff += places.bit_length() - 1
-        elif self._in_blocks(kind, words, bits):
+        elif in_blocks(kind, words, bits, self.area):
             self.bram += beside * self.area.memory.count(words, bits)
         else:
             self.lut += beside * self.area.memory_of_luts(words, bits * read)
@@ -259,14 +259,23 @@ class Count:
             return False
         return True
 
-    def _in_blocks(self, kind: Words, words: int, bits: float) -> bool:
-        in_turn = kind is Words.IN_TURN
-        declared = in_turn and takes_block(words, bits, self.area.memory)
-        return declared or self.area.prefers_blocks(words, bits, in_turn=in_turn)
+    def own(self, memory: Memory, column: int = 0) -> None:
+        """A memory within a process, a larger one, but for its last words, if that has columns of ``column`` bits."""
+        if memory.filled:
+            self.table(memory.words, memory.bits, clocked=True)
+            return
+        column = 0 if memory.stays else column
+        rest = last_words(memory, column, self.area.large, self.area.memory) if column and self.area.large else 0
+        self.memory(memory.ways, memory.words - rest, memory.bits, column, beside=memory.beside)
+        if rest:
+            self.memory(Words.IN_TURN, rest, memory.bits, beside=memory.beside)
+            self._choose(memory.beside, memory.bits)
 
     def together(self, kind: Words, words: int, bits: int) -> int:
         """Bits of a word of a memory that are in a cell, which keeps all of them if one is read."""
-        return self.area.memory.shape(words, bits)[1] if self._in_blocks(kind, words, bits) else self.area.memory_bits
+        return (
+            self.area.memory.shape(words, bits)[1] if in_blocks(kind, words, bits, self.area) else self.area.memory_bits
+        )
 
     def queue(self, words: int, bits: float, read: Mask, column: int, unlike: float) -> None:
         """The slots of a FIFO as a memory, with counters; one of blocks has a word beside it, which is shown if just put.

@@ -10,7 +10,6 @@ from bitsmith.dataflow.engine_layer import EngineLayer
 from bitsmith.dataflow.tokens import Streams
 from bitsmith.devices.delay import DelayModel, Line
 from bitsmith.estimate.count import Count
-from bitsmith.mapping.memories import Words, last_words
 from bitsmith.mapping.multipliers import lane_multipliers
 
 _ENGINE_FFS = Line(49.0, 6.0)
@@ -77,7 +76,7 @@ def words_by_layer(kind: Engine) -> dict[str, float]:
 
 def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> None:
     """The rows of multipliers with their registers, counters and addresses, and all memories; not the token functions."""
-    total, bias, chosen = (kind.program.nodes[index].type.max_width for index in kind.program.inputs)
+    total, bias, _ = (kind.program.nodes[index].type.max_width for index in kind.program.inputs)
     area, choice = count.area, count.area.mux2_luts.per_bit
     number, positions, lanes = kind.number_bits, kind.positions, kind.lanes * kind.positions
     blocks, luts = area.multiplier(number, kind.weight_bits, total, registered=True)
@@ -92,12 +91,8 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     before, inside = count.bram, area.block_registers * (blocks > 0)  # of the registers before a product
     count.ff += lanes * (2 * total + max(2 - inside, 0) * kind.weight_bits + max(1 - inside, 0) * number)
     maps = count.cells
-    for memory in kind.memories(takes, (), 0)[:positions]:
-        rest = last_words(memory, column, area.large, area.memory) if column and area.large else 0
-        count.memory(Words.BY_ADDRESS, memory.words - rest, number, column, beside=kind.banks)
-        if rest:
-            count.memory(Words.IN_TURN, rest, number, beside=kind.banks)
-            count.lut += kind.banks * number * choice
+    for memory in kind.maps:
+        count.own(memory, column)
     count.shares.split([*words_by_layer(kind).items()], count.cells.plus(maps, -1.0))
     count.lut += positions * kind.banks * kind.others * number * choice
     count.lut += positions * (2 * kind.banks - 1) * (kind.banks > 1) * number * choice
@@ -105,21 +100,17 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     contents = count.cells
     count.ff += sum(weights.bits for weights in takes[max(kind.operands) + 1 :])
     count.lut += (max(kind.operands) * number + (len(kind.ends) - 1) * _PORT_LUTS) * choice
+    for memory in kind.factors:
+        count.own(memory)
     if kind.held is not None:
-        count.memory(Words.IN_TURN, kind.held.words, number, beside=kind.held.beside)
         place = (kind.held.words - 1).bit_length()
         count.lut += kind.held.beside * kind.weight_bits * choice + _HELD_ADDERS * area.adder_luts.at(place)
         count.ff += _HELD_ADDERS * place
-    if not kind.fed:
-        count.table(kind.table.words, kind.table.bits, clocked=True)
     count.shares.split([(one.name, one.words * one.lanes) for one in kind.layers], count.cells.plus(contents, -1.0))
-    biases = kind.results_of_windows
+    for memory in kind.constants:
+        count.own(memory)
     if kind.biases:
-        count.memory(Words.BY_ADDRESS, kind.biases, bias * kind.bias_group)
         count.lut += (kind.bias_group - 1 + (kind.bias_group // kind.abreast - 1) * (kind.abreast - 1)) * bias * choice
-    for beside in range(kind.abreast):
-        rows = biases // kind.abreast if beside else biases
-        count.table(rows, (0 if kind.choices else chosen) + (0 if kind.biases else bias), clocked=True)
     address = (kind.words - 1).bit_length()
     unlike = len({(one.op, one.grid, one.channels, one.blocks, one.passes, one.lanes) for one in kind.layers})
     count.lut += _LAYER_LUTS * max(unlike - 2, 0) + _AGAIN_LUTS * (len(kind.layers) - unlike)

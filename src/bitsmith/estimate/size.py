@@ -32,6 +32,7 @@ from bitsmith.dataflow.kinds import (
 )
 from bitsmith.dataflow.processes import Network, Process, gives_back
 from bitsmith.dataflow.schedule import fifos
+from bitsmith.dataflow.storage import Words
 from bitsmith.dataflow.timing import is_monotone, order_bits, reorder_rows
 from bitsmith.dataflow.tokens import period, run_length
 from bitsmith.dataflow.wires import Wires, Wiring, distinct, numbered, repeats, stored
@@ -51,7 +52,7 @@ from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.fifos import with_room
-from bitsmith.mapping.memories import Words, larger_memories
+from bitsmith.mapping.memories import larger_memories
 from bitsmith.mapping.multipliers import latencies_of, own_latency
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist import native

@@ -8,11 +8,11 @@ from operator import mul, or_
 import numpy as np
 
 from bitsmith.dataflow.kinds import Sweep
+from bitsmith.dataflow.storage import Words
 from bitsmith.dataflow.timing import sweep_bounds
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.estimate.count import Count
 from bitsmith.ir.infer import window_positions
-from bitsmith.mapping.memories import Words
 
 _LUTS = ((0.0, 7.0, 1.65, 2.6, 1.7, 1.2), (2.0, 0.0, 0.4, 1.0, 3.6, 2.4))
 """Look-up tables where constants in carry chains take none, and where they take some: of bits of counters and addresses, control,

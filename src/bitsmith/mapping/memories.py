@@ -8,7 +8,6 @@ only FIFOs are made, by ``bitsmith_single_port_fifo.sv``, which stores two token
 are in every other cycle then.
 """
 
-import enum
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +19,9 @@ import numpy as np
 from bitsmith.dataflow.kinds import Engine
 from bitsmith.dataflow.processes import gives_back
 from bitsmith.dataflow.schedule import Fifo
-from bitsmith.dataflow.storage import Memory
+from bitsmith.dataflow.storage import Memory, Words
 from bitsmith.dataflow.wires import Wiring
+from bitsmith.devices.area import AreaModel
 from bitsmith.devices.blocks import LargeMemory, MemoryBlock
 from bitsmith.devices.family import Part
 
@@ -30,15 +30,6 @@ Place: TypeAlias = tuple[int, int]
 
 FIFO_BLOCK_WORDS, FIFO_BLOCK_BITS = 32, 2048
 """Memories and FIFOs with more of both become block memory, as ``bitsmith_fifo.sv`` has it on all families."""
-
-
-class Words(enum.Enum):
-    """Ways to the words of a memory, from which it follows what it becomes."""
-
-    IN_TURN = "in turn"
-    """Slots of a FIFO: many are declared block memory, and with a single port a word has two tokens, which cells pair."""
-    BY_ADDRESS = "by address"
-    """Addresses that the process makes: synthesis chooses, and with a single port words are as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +50,22 @@ class Candidate:
 def takes_block(words: int, bits: float, block: MemoryBlock) -> bool:
     """Return True if a memory or FIFO becomes block memory."""
     return words > FIFO_BLOCK_WORDS and words * bits > FIFO_BLOCK_BITS and not block.is_forbidden
+
+
+def in_blocks(ways: Words, words: int, bits: float, area: AreaModel) -> bool:
+    """Return True if a memory that is no larger one becomes block memory: as declared, or as synthesis prefers."""
+    in_turn = ways is Words.IN_TURN
+    return (in_turn and takes_block(words, bits, area.memory)) or area.prefers_blocks(words, bits, in_turn=in_turn)
+
+
+def own_blocks(memory: Memory, area: AreaModel, column: int = 0) -> int:
+    """The block memories of a memory within a process: of a larger one, with such a ``column``, those of its last words."""
+    words, ways = memory.words, memory.ways
+    if memory.filled:
+        return table_blocks(memory, area.memory)
+    if column and area.large and not memory.stays and takes_block(words, memory.bits, area.memory):
+        words, ways = last_words(memory, column, area.large, area.memory), Words.IN_TURN
+    return memory.beside * area.memory.count(words, memory.bits) if in_blocks(ways, words, memory.bits, area) else 0
 
 
 def shares_port(words: int, bits: int, number: int, contents: int, part: Part | None) -> bool:
@@ -98,19 +105,16 @@ def can_hold(memory: Memory, number: int, part: Part) -> bool:
 
 
 def blocks_needed(wiring: Wiring, fifos: Sequence[Fifo], part: Part) -> Mapping[Place, int]:
-    """The block memories of each FIFO, and of the memories within each process, that are no larger ones."""
-    block, larger, needed = part.family.memory, larger_memories(wiring, fifos, part), dict[Place, int]()
+    """The block memories of each FIFO that is no larger memory, and of the memories within each process."""
+    area, larger, needed = part.family.area, larger_memories(wiring, fifos, part), dict[Place, int]()
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in fifos}
     for place, depth in depths.items():
         bits = _held_bits(wiring, *place) if place[1] >= 0 else 0
-        if place not in larger and takes_block(depth, bits, block):
-            needed[place] = block.count(depth, bits)
+        if place not in larger and in_blocks(Words.IN_TURN, depth, bits, area):
+            needed[place] = area.memory.count(depth, bits)
     for number, process in enumerate(wiring.network.processes):
         own = process.kind.memories(process.takes, process.results, depths.get((number, -1), 0))
-        empty = [memory for memory in own if not memory.filled and (number, -1) not in larger]
-        taken = [memory for memory in empty if takes_block(memory.words, memory.bits, block)]
-        needed[number, -1] = sum(table_blocks(memory, block) for memory in own if memory.filled)
-        needed[number, -1] += sum(memory.beside * block.count(memory.words, memory.bits) for memory in taken)
+        needed[number, -1] = sum(own_blocks(memory, area, larger.get((number, -1), 0)) for memory in own)
     return needed
 
 
@@ -124,7 +128,8 @@ def larger_memories(wiring: Wiring, fifos: Iterable[Fifo], part: Part | None) ->
         process.kind.memories(process.takes, process.results, depths.get((number, -1), 0))
         for number, process in enumerate(wiring.network.processes)
     ]
-    tables = sum(table_blocks(memory, part.family.memory) for memories in own for memory in memories if memory.filled)
+    stays = (memory for memories in own for memory in memories if memory.filled or memory.stays)
+    tables = sum(own_blocks(memory, part.family.area) for memory in stays)
     every = list(_candidates(wiring, depths, own, large, part.family.memory))
     possible = [candidate for candidate in every if large.ports > 1 or candidate.place[1] >= 0 or candidate.single]
     rest = sum(candidate.rest for candidate in every)
@@ -165,7 +170,10 @@ def _candidates(
 ) -> Iterator[Candidate]:
     """All memories without contents that would be block memories: FIFOs, and those that processes have as their ``own``."""
     sizes = {place: [Memory(depth, _held_bits(wiring, *place))] for place, depth in depths.items() if place[1] >= 0}
-    sizes |= {(number, -1): [memory for memory in memories if not memory.filled] for number, memories in enumerate(own)}
+    sizes |= {
+        (number, -1): [memory for memory in memories if not (memory.filled or memory.stays)]
+        for number, memories in enumerate(own)
+    }
     for place, every in sizes.items():
         taken = [memory for memory in every if takes_block(memory.words, memory.bits, block)]
         if taken:

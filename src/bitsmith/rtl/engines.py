@@ -77,12 +77,13 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
         parameters["HELD_CHECK"] = check
         ports["fault"] = joined([ports["fault"], process.faults("computed weights", kind.held)])
     kept, _ = cores[0][1]
+    ports["core_held"] = "1'b0" if kind.held is None else kept.converted([Element(kind.held.bits, True, 0)])
     for result, gives in zip(process.y[:-1], process.gives, strict=False):
         process.say(f"assign {result.data} = {kept.converted([replace(element, frac=0) for element in gives])};")
     process.say(f"assign {process.y[-1].data} = {core_result.converted(process.gives[-1])};")
     process.instance("engine", parameters, ports)
     if any(layer.watched for layer in kind.layers):
-        _taps(process, kind, index, done, number.width, ports["core_stored"])
+        _taps(process, kind, index, done, number.width, ports)
 
 
 def _stored(process: ProcessText, kept: Sequence[CoreResult], number: Element) -> str:
@@ -229,15 +230,20 @@ def write_replay(process: ProcessText, kind: Replay) -> None:
     process.buffer("replay", parameters, ports, x, bits(want))
 
 
-def _taps(process: ProcessText, kind: Engine, layer: str, done: str, width: int, stored: str) -> None:
+def _taps(process: ProcessText, kind: Engine, layer: str, done: str, width: int, ports: Mapping[str, str]) -> None:
     """Show monitors each number that is stored while a ``layer`` is executed; of the last one each that is given."""
-    word = process.word("watched", width)
-    process.say(f"assign {word} = {stored};", f"assign {process.wire(f'unused_{word}')} = ^{word};")
+    word, held = (
+        process.word("watched", width),
+        process.word("watched_held", 1 if kind.held is None else kind.held.bits),
+    )
+    for name, port in ((word, "core_stored"), (held, "core_held")):
+        process.say(f"assign {name} = {ports[port]};", f"assign {process.wire(f'unused_{name}')} = ^{name};")
     for number, entry in enumerate(kind.layers):
         if entry.watched is None:
             continue
         stream = Stream((kind.results(number),), entry.watched.kind)
-        valid, data = f"{done} & ({layer} == {address_bits(len(kind.layers))}'d{number})", word
+        valid = f"{done} & ({layer} == {address_bits(len(kind.layers))}'d{number})"
+        data = word if entry.held is None else held
         if number == len(kind.layers) - 1:
             stream, data = process.process.results[0], process.y[0].data
         low = sum(element.width for element in layout(stream.token))
@@ -296,7 +302,9 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
         "TOKENS": tokens,
         "LAYERS": len(layers),
         **({"VISITS": len(kind.begins)} if len(kind.begins) > 1 else {}),
-        **({"HELD": kind.held.words, "HELD_LANES": kind.held.beside} if kind.held is not None else {}),
+        **(
+            {"HELD": kind.held.words, "HELD_LANES": kind.held.beside, "HELD_WIDTH": kind.held.bits} if kind.held else {}
+        ),
         "BIASES": kind.biases,
         "GREATEST": kind.greatest_lanes,
         "OUTSIDE": int(outside),

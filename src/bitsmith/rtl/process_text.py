@@ -144,11 +144,10 @@ class ProcessText:
         return self.top.checks.bits(width) if self._blocks(depth) else 0
 
     def _blocks(self, depth: int) -> list[int]:
-        """The words of each of its memories of tokens that is block memory or a larger one."""
+        """The words of each of its memories of tokens in block memory or larger, but for those with checks of their own."""
         memories = self.process.kind.memories(self.process.takes, self.process.results, depth)
-        taken = (
-            x for x in memories if not x.filled and (takes_block(x.words, x.bits, self.top.memory) or self.large())
-        )
+        own = (memory for memory in memories if not (memory.filled or memory.stays))
+        taken = (one for one in own if takes_block(one.words, one.bits, self.top.memory) or self.large())
         return [memory.words for memory in taken for _ in range(memory.beside)]
 
     def fault(self, content: str, width: int) -> dict[str, str]:

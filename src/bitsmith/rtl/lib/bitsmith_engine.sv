@@ -34,6 +34,7 @@
 // LAYERS            layers
 // VISITS            times that tokens come in a frame: those of one position, in numbers that descriptors say if there are several
 // HELD, HELD_LANES  rows of results that are held for later layers, and lanes that have these weights; 0: none are
+// HELD_WIDTH        bits of such a result, which is signed
 // BIASES            biases that come as the first words of a frame; 0: they do not
 // LATENCY           cycles from a step to the result that leaves the registers with it: 4, and those of the token function
 // GREATEST          lanes, the first ones, of which a layer may want the greatest of their products in place of the sum
@@ -64,6 +65,7 @@ module bitsmith_engine #(
     parameter int VISITS = 1,
     parameter int HELD = 0,
     parameter int HELD_LANES = 1,
+    parameter int HELD_WIDTH = 1,
     parameter int BIASES = 0,
     parameter int LATENCY = 4,
     parameter int GREATEST = 0,
@@ -123,6 +125,7 @@ module bitsmith_engine #(
     output logic [POSITIONS*ABREAST*SUM-1:0] core_sum,
     input  logic                    core_done,
     input  logic [POSITIONS*ABREAST*WIDTH-1:0] core_stored,
+    input  logic [  HELD_WIDTH-1:0] core_held,        // that number as a result that is held
     input  logic                    y_free,
     output logic                    y_claim,
     output logic                    y_put,
@@ -367,13 +370,13 @@ module bitsmith_engine #(
         end
 
         bitsmith_engine_held #(
-            .LANES(LANES), .OWN(HELD_LANES), .WIDTH(WIDTH), .WEIGHT(WEIGHT), .CHECK(HELD_CHECK), .ROWS(HELD),
+            .LANES(LANES), .OWN(HELD_LANES), .WIDTH(HELD_WIDTH), .WEIGHT(WEIGHT), .CHECK(HELD_CHECK), .ROWS(HELD),
             .STEP_BITS(HELD_STEP_BITS)
         ) held (
             .clk(clk), .start(start), .done(core_done), .pass_ends(pass_done), .round_ends(round_done), .weights(weights),
             .computes(computes), .holds(holds), .factors(factors), .used(read), .fault(held_fault),
             .fields  (descriptor[DESCRIPTOR-1:VISIT]),
-            .result  (core_stored[WIDTH-1:0]),
+            .result  (core_held),
             .read_row(weights_address[HELD_BITS-1:0])
         );
     end else begin : g_trained
@@ -381,7 +384,7 @@ module bitsmith_engine #(
 
         assign {computes, holds} = 2'b00;
         assign factors = weights;
-        assign unused_done = pass_done ^ round_done;
+        assign unused_done = pass_done ^ round_done ^ (^core_held);
     end
     endgenerate
 
