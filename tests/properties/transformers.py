@@ -115,10 +115,13 @@ def scaled_by_token(builder: ProgramBuilder, x: Value, layer: str) -> Value:
         return cast(y, int(rng.integers(1, 3)))
 
 
-def attended(builder: ProgramBuilder, x: Value, heads: int, rng: np.random.Generator, layer: str) -> Value:
-    """What heads of attention make of all tokens, and a dense layer of that."""
+def attended(
+    builder: ProgramBuilder, x: Value, heads: int, rng: np.random.Generator, layer: str, held: FixedFormat = FORMAT
+) -> Value:
+    """What heads of attention make of all tokens, with keys and values as ``held``, and a dense layer of that."""
     tokens, channels = x.shape
-    read = [dense(builder, x, channels, rng, f"{layer}_{name}") for name in ("query", "key", "value")]
+    kinds = {"query": FORMAT, "key": held, "value": held}
+    read = [dense(builder, x, channels, rng, f"{layer}_{name}", kind) for name, kind in kinds.items()]
     apart = [builder.reshape(each, (tokens, heads, channels // heads)) for each in read]
     with builder.layer(f"{layer}_scores"):
         query, key = builder.transpose(apart[0], (1, 0, 2)), builder.transpose(apart[1], (1, 2, 0))

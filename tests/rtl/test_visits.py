@@ -7,7 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitsmith.dataflow import engine
+from bitsmith.dataflow.engine import Engine
 from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.mapping.partition import partition
+from bitsmith.passes.program import drop_dead
 from tests.mapping.test_fetched_weights import FAST
 from tests.mapping.test_visits import assert_one_engine, beside
 from tests.properties.transformers import FORMAT, attended, dense, in_few_cycles, in_visits, transformer
@@ -72,3 +77,31 @@ def test_attention_beside_an_engine(tmp_path: Path) -> None:
     """Keys that leave are no weights."""
     program = beside(transformer(6))
     assert_streams(program, in_visits(program, 6, FAST), tmp_path, 6, frames=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "more"), [pytest.param(4, 0, marks=pytest.mark.ci), (4, 3)])
+def test_numbers_of_few_bits_lie_after_those_of_many(
+    seed: int, more: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last words of the memory have no room for more."""
+    monkeypatch.setattr(engine, "_WORTH", 1)
+    program = drop_dead(transformer(seed, more, scaled=True), keep_probes=False)
+    directives = in_visits(program, seed, FAST)
+    kinds = [one.kind for one in partition(program, directives).processes if isinstance(one.kind, Engine)]
+    assert [(kind.number_bits, kind.narrow[1]) for kind in kinds] == [(8, 6)]
+    assert_streams(program, directives, tmp_path, seed, frames=3)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_keys_of_more_bits_than_any_map_has(tmp_path: Path) -> None:
+    """Results that are held have the bits of weights."""
+    builder, held = ProgramBuilder(), FixedFormat(True, 14, 5, Rounding.RND, Overflow.SAT)
+    rng, x = np.random.default_rng(0), builder.input("x", (4, 3), FORMAT)
+    y = attended(builder, x, 1, rng, "block0", held)
+    program = drop_dead(builder.program([("y", dense(builder, y, 2, rng, "last"))]), keep_probes=False)
+    directives = in_visits(program, 0, FAST)
+    (kind,) = (one.kind for one in partition(program, directives).processes if isinstance(one.kind, Engine))
+    assert kind.held is not None and kind.held.bits > kind.number_bits
+    assert_streams(program, directives, tmp_path, frames=3)

@@ -19,6 +19,9 @@ from bitsmith.ir.indexing import moved
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints, objects, width_of
 
+_WORTH = 1 << 17
+"""Bits of numbers that a memory of fewer bits for the last words has to save: seven memory blocks."""
+
 ENGINE_STAGES = 4
 """Cycles from a step of an engine until the sum that leaves with it gets to the token function."""
 
@@ -201,6 +204,22 @@ class Engine:
         return max(1, *(width_of(*each) for layer in self.layers for each in layer.ranges))
 
     @property
+    def narrow(self) -> tuple[int, int]:
+        """The words of a bank that have all bits, the first ones, and the bits of those after them, signed; 0: all have all."""
+        read = [
+            (width_of(min(-1, *least), max(most)), max(end for _, end in layer.reads))
+            for layer in self.layers
+            for least, most in [zip(*layer.ranges, strict=True)]
+        ]
+        best, saved = (0, 0), max(_WORTH, self.words * self.number_bits // 8)
+        for bits in {width for width, _ in read if width < self.number_bits}:
+            first = -(-max(end for width, end in read if width > bits) // self.banks)
+            saves = (self.bank_words - first) * (self.number_bits - bits) * self.banks
+            if saves >= saved and self.gap == 1:
+                best, saved = (first, bits), saves
+        return best
+
+    @property
     def bank_words(self) -> int:
         """Numbers that a bank holds."""
         return -(-self.words // self.banks)
@@ -215,12 +234,13 @@ class Engine:
     @property
     def maps(self) -> list[Memory]:
         """The banks of each position."""
-        banks = Memory(self.bank_words, self.number_bits, beside=self.banks, splits=True, ways=Words.BY_ADDRESS)
+        size = self.bank_words, self.number_bits
+        banks = Memory(*size, beside=self.banks, splits=True, ways=Words.BY_ADDRESS, narrow=self.narrow)
         return [banks] * self.positions
 
     @property
     def factors(self) -> list[Memory]:
-        """What is multiplied by numbers: results that are held, and trained weights, unless they come."""
+        """Factors of numbers: results that are held, and trained weights, unless they come."""
         return [*([] if self.held is None else [self.held]), *([] if self.fed else [self.table])]
 
     @property

@@ -217,6 +217,15 @@ class EngineLayer:
         return down_first, Walk(0, -before, steps, ends[1])
 
     @property
+    def reads(self) -> list[tuple[int, int]]:
+        """The words of a part that it reads, from the first of some to the one after the last: the whole operand, or its rows."""
+        rows, columns = (size // parts for size, parts in zip(self.grid, self.parts, strict=True))
+        row = columns * self.channels
+        if self.pitch == row:
+            return [(self.source, self.source + rows * row)]
+        return [(begin, begin + row) for begin in (self.source + number * self.pitch for number in range(rows))]
+
+    @property
     def addresses(self) -> tuple[int, ...]:
         """The words of the first tap and of the first result, and the steps of both axes together."""
         rows, columns = self.walks

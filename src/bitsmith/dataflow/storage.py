@@ -1,7 +1,7 @@
 """The memories within processes, whatever they are made of."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,7 @@ class Memory:
         splits: the last words may be memory of another kind than the first ones.
         ways: those to its words.
         stays: it is no larger memory in any case.
+        narrow: unless it is a larger one, only so many first words have all bits, and those after them have so few; 0: all have.
     """
 
     words: int
@@ -45,6 +46,18 @@ class Memory:
     splits: bool = False
     ways: Words = Words.IN_TURN
     stays: bool = False
+    narrow: tuple[int, int] = (0, 0)
+
+    @property
+    def parts(self) -> list["Memory"]:
+        """The memories of the low bits of all words and of the other bits of the first ones; itself, if all words have all."""
+        first, bits = self.narrow
+        if not bits:
+            return [self]
+        return [
+            replace(self, bits=bits, narrow=(0, 0)),
+            replace(self, words=first, bits=self.bits - bits, narrow=(0, 0)),
+        ]
 
 
 def no_memories(kind: object, takes: Streams, results: Streams, depth: int) -> list[Memory]:

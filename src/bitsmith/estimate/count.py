@@ -13,7 +13,7 @@ from typing import assert_never
 import numpy as np
 
 from bitsmith.dataflow.kinds import FoldedProduct
-from bitsmith.dataflow.storage import Memory, Words, addressed
+from bitsmith.dataflow.storage import Words, addressed
 from bitsmith.dataflow.tokens import Numbers, Stream
 from bitsmith.dataflow.wires import WIRING
 from bitsmith.devices.blocks import table_parts
@@ -26,7 +26,7 @@ from bitsmith.estimate.tables import columns, table_area, table_luts
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType
-from bitsmith.mapping.memories import in_blocks, last_words, paired, table_blocks, takes_block
+from bitsmith.mapping.memories import in_blocks, paired, table_blocks, takes_block
 from bitsmith.mapping.multipliers import Multipliers, Pairs, multipliers, number_bits, used_blocks
 from bitsmith.netlist import csd
 from bitsmith.netlist.delays import lut_inputs
@@ -258,18 +258,6 @@ class Count:
             self.ff += beside * words * bits * read if self.area.memory_words == 1 else 0
             return False
         return True
-
-    def own(self, memory: Memory, column: int = 0) -> None:
-        """A memory within a process, a larger one, but for its last words, if that has columns of ``column`` bits."""
-        if memory.filled:
-            self.table(memory.words, memory.bits, clocked=True)
-            return
-        column = 0 if memory.stays else column
-        rest = last_words(memory, column, self.area.large, self.area.memory) if column and self.area.large else 0
-        self.memory(memory.ways, memory.words - rest, memory.bits, column, beside=memory.beside)
-        if rest:
-            self.memory(Words.IN_TURN, rest, memory.bits, beside=memory.beside)
-            self._choose(memory.beside, memory.bits)
 
     def together(self, kind: Words, words: int, bits: int) -> int:
         """Bits of a word of a memory that are in a cell, which keeps all of them if one is read."""

@@ -1,15 +1,16 @@
 """The size of an engine: rows of multipliers, counters and addresses, and memories; not its token functions."""
 
 import math
-from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from bitsmith.dataflow.engine import Engine
-from bitsmith.dataflow.engine_layer import EngineLayer
+from bitsmith.dataflow.storage import Memory, Words
 from bitsmith.dataflow.tokens import Streams
 from bitsmith.devices.delay import DelayModel, Line
 from bitsmith.estimate.count import Count
+from bitsmith.mapping.memories import last_words, takes_block
 from bitsmith.mapping.multipliers import lane_multipliers
 
 _ENGINE_FFS = Line(49.0, 6.0)
@@ -37,22 +38,12 @@ def walk_ns(kind: Engine, delays: DelayModel) -> float:
     return 3 * delays.table(1) + delays.adder((kind.words - 1).bit_length())
 
 
-def _read(layer: EngineLayer) -> Iterator[tuple[int, int]]:
-    """The words of a part that a layer reads, from the first of some to the one after the last: whole operands, or their rows."""
-    rows, columns = (size // parts for size, parts in zip(layer.grid, layer.parts, strict=True))
-    row = columns * layer.channels
-    if layer.pitch == row:
-        yield layer.source, layer.source + rows * row
-    else:
-        yield from ((begin, begin + row) for begin in (layer.source + number * layer.pitch for number in range(rows)))
-
-
 def words_by_layer(kind: Engine) -> dict[str, float]:
     """The words of the memory by layers that need them at once: what each reads and gives, and what later ones still read.
 
     Words that only some of the layers need are of these, the same number of each.
     """
-    read, written = [[*_read(layer)] for layer in kind.layers], list[tuple[int, int]]()
+    read, written = [layer.reads for layer in kind.layers], list[tuple[int, int]]()
     for layer in kind.layers:
         stored = layer is not kind.layers[-1] and layer.held is None
         windows, results = math.prod(layer.windows), len(layer.bias)
@@ -74,6 +65,22 @@ def words_by_layer(kind: Engine) -> dict[str, float]:
     return shares
 
 
+def _count_memory(count: Count, memory: Memory, column: int = 0) -> None:
+    """A memory of an engine, a larger one, but for its last words, if that has columns of ``column`` bits."""
+    area, choice = count.area, count.area.mux2_luts.per_bit
+    if memory.filled:
+        count.table(memory.words, memory.bits, clocked=True)
+        return
+    large = area.large if column and takes_block(memory.words, memory.bits, area.memory) else None
+    rest = last_words(memory, column, large, area.memory) if large else 0
+    parts = [replace(memory, words=memory.words - rest)] if large else memory.parts
+    for part in parts:
+        count.memory(part.ways, part.words, part.bits, column if large else 0, beside=part.beside)
+    if rest:
+        count.memory(Words.IN_TURN, rest, memory.bits, beside=memory.beside)
+    count.lut += memory.beside * (memory.bits if rest else memory.bits - parts[0].bits) * choice
+
+
 def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> None:
     """The rows of multipliers with their registers, counters and addresses, and all memories; not the token functions."""
     total, bias, _ = (kind.program.nodes[index].type.max_width for index in kind.program.inputs)
@@ -92,7 +99,7 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     count.ff += lanes * (2 * total + max(2 - inside, 0) * kind.weight_bits + max(1 - inside, 0) * number)
     maps = count.cells
     for memory in kind.maps:
-        count.own(memory, column)
+        _count_memory(count, memory, column)
     count.shares.split([*words_by_layer(kind).items()], count.cells.plus(maps, -1.0))
     count.lut += positions * kind.banks * kind.others * number * choice
     count.lut += positions * (2 * kind.banks - 1) * (kind.banks > 1) * number * choice
@@ -101,14 +108,14 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     count.ff += sum(weights.bits for weights in takes[max(kind.operands) + 1 :])
     count.lut += (max(kind.operands) * number + (len(kind.ends) - 1) * _PORT_LUTS) * choice
     for memory in kind.factors:
-        count.own(memory)
+        _count_memory(count, memory)
     if kind.held is not None:
         place = (kind.held.words - 1).bit_length()
         count.lut += kind.held.beside * kind.weight_bits * choice + _HELD_ADDERS * area.adder_luts.at(place)
         count.ff += _HELD_ADDERS * place
     count.shares.split([(one.name, one.words * one.lanes) for one in kind.layers], count.cells.plus(contents, -1.0))
     for memory in kind.constants:
-        count.own(memory)
+        _count_memory(count, memory)
     if kind.biases:
         count.lut += (kind.bias_group - 1 + (kind.bias_group // kind.abreast - 1) * (kind.abreast - 1)) * bias * choice
     address = (kind.words - 1).bit_length()

@@ -65,6 +65,8 @@ def own_blocks(memory: Memory, area: AreaModel, column: int = 0) -> int:
         return table_blocks(memory, area.memory)
     if column and area.large and not memory.stays and takes_block(words, memory.bits, area.memory):
         words, ways = last_words(memory, column, area.large, area.memory), Words.IN_TURN
+    elif memory.narrow[1]:
+        return sum(own_blocks(part, area) for part in memory.parts)
     return memory.beside * area.memory.count(words, memory.bits) if in_blocks(ways, words, memory.bits, area) else 0
 
 
@@ -188,7 +190,8 @@ def _candidates(
             )
             kind = wiring.network.processes[place[0]].kind
             single = place[1] < 0 and isinstance(kind, Engine) and kind.gap > 1
-            blocks = sum(memory.beside * block.count(memory.words, memory.bits) for memory in taken)
+            parts = [part for memory in taken for part in memory.parts]
+            blocks = sum(part.beside * block.count(part.words, part.bits) for part in parts)
             last = [(one, rest) for one, rest in zip(taken, rests, strict=True) if takes_block(rest, one.bits, block)]
             staying = sum(one.beside * block.count(rest, one.bits) for one, rest in last)
             yield Candidate(place, column, larger, blocks - staying, single, staying)

@@ -28,12 +28,7 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     total = kind.program.nodes[kind.program.inputs[0]].type
     number = Element(kind.number_bits, kind.range[0] < 0, 0)
     parameters, fields = engine_parameters(kind, process.process.takes[0].tokens, number, int(total.max_width))
-    check = process.check(number.width)
-    parameters |= process.large() | ({"CHECK": check} if check else {}) | ({"SINGLE": 1} if kind.gap > 1 else {})
-    if (large := process.top.large) is not None and "LARGE" in parameters:
-        (memory, *_) = kind.memories(process.process.takes, process.process.results, 0)
-        rest = last_words(memory, parameters["LARGE"], large, process.top.memory)
-        parameters |= {"REST": rest} if rest else {}
+    parameters |= _of_maps(process, kind, number.width)
     array = lane_multipliers(kind, process.top.block)
     if array.pairs:
         parameters |= {"ALONE": array.alone, "SHIFT": array.product, "PACKED": array.factor}
@@ -84,6 +79,18 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     process.instance("engine", parameters, ports)
     if any(layer.watched for layer in kind.layers):
         _taps(process, kind, index, done, number.width, ports)
+
+
+def _of_maps(process: ProcessText, kind: Engine, width: int) -> dict[str, int]:
+    """The parameters of the memory of numbers of such a ``width``: those that are checked have all bits everywhere."""
+    check, large = process.check(width), process.top.large
+    parameters = process.large() | ({"CHECK": check} if check else {}) | ({"SINGLE": 1} if kind.gap > 1 else {})
+    if large is not None and "LARGE" in parameters:
+        rest = last_words(kind.maps[0], parameters["LARGE"], large, process.top.memory)
+        parameters |= {"REST": rest} if rest else {}
+    elif kind.narrow[1] and not check:
+        parameters |= dict(zip(("WIDE", "LOW"), kind.narrow, strict=True))
+    return parameters
 
 
 def _stored(process: ProcessText, kept: Sequence[CoreResult], number: Element) -> str:

@@ -44,6 +44,7 @@
 // OUTSIDE           1: layers may have passes outside of windows
 // LARGE             bits of a column of larger memory, if the memory is such a one (bitsmith_ram); 0: it is not
 // REST              rows of each bank, the last ones, that are block memory beside larger memory
+// WIDE, LOW         rows of each bank, the first ones, whose numbers have all bits, and bits of others, signed; 0: all have all
 // SINGLE            1: the memory has a single port (bitsmith_ram), and steps are in every other cycle, with writes in between
 // CHECK, HELD_CHECK check bits of a number in the memory (bitsmith_encode), and of one that is held; 0: none
 // ..._BITS          of the fields of descriptors
@@ -77,6 +78,8 @@ module bitsmith_engine #(
     parameter int LARGE = 0,
     parameter int REST = 0,
     parameter bit SINGLE = 1'b0,
+    parameter int WIDE = 0,
+    parameter int LOW = 0,
     parameter int CHECK = 0,
     parameter int HELD_CHECK = 0,
     parameter int FAULTS = (HELD_CHECK > 0) ? 4 : 2,
@@ -410,7 +413,7 @@ module bitsmith_engine #(
     bitsmith_engine_parts #(
         .DOWN(DOWN), .ACROSS(ACROSS), .REACH_DOWN(REACH_DOWN), .REACH_ACROSS(REACH_ACROSS), .PART(PART), .WIDTH(WIDTH),
         .CHECK(CHECK), .BANKS(BANKS), .ABREAST(ABREAST), .ROWS(ROWS), .LARGE(LARGE), .REST(REST), .SINGLE(SINGLE),
-        .WORD_BITS(WORD_BITS)
+        .WIDE(WIDE), .LOW(LOW), .WORD_BITS(WORD_BITS)
     ) parts (
         .clk(clk), .write(write), .write_at(write_at), .written(written), .part_down(part_down),
         .part_across(part_across), .apiece(apiece), .is_inside(is_inside), .stored(stored), .is_real(is_real),

@@ -9,6 +9,7 @@
 // ABREAST        numbers that may be written at once, from a place on that is a multiple of these; a power of two up to BANKS
 // LARGE, SINGLE  as bitsmith_ram has it
 // REST           the last rows, that are block memory beside larger memory of a multiple of as many, a power of two
+// WIDE, LOW      the first rows, which have all bits, and bits of the signed numbers in others; 0: all rows have all
 // WORD_BITS      of the place of a number
 module bitsmith_engine_memory #(
     parameter int WIDTH = 8,
@@ -19,6 +20,8 @@ module bitsmith_engine_memory #(
     parameter int LARGE = 0,
     parameter int REST = 0,
     parameter bit SINGLE = 1'b0,
+    parameter int WIDE = 0,
+    parameter int LOW = 0,
     parameter int WORD_BITS = 6,
     parameter int ROW_BITS = (ROWS > 1) ? $clog2(ROWS) : 1,
     parameter int BANK_BITS = (BANKS > 1) ? $clog2(BANKS) : 1
@@ -41,6 +44,8 @@ module bitsmith_engine_memory #(
     localparam int OF_MEMORIES = $clog2(MEMORIES);
     localparam int FIRST = ROWS - REST;
     localparam int FIRST_BITS = (REST == 0) ? ROW_BITS : $clog2(FIRST);
+    localparam int MOST = (LOW == 0) ? CODE : LOW;  // bits in all rows
+    localparam int WIDE_BITS = (WIDE > 1) ? $clog2(WIDE) : 1;
     localparam int REST_BITS = (REST > 1) ? $clog2(REST) : 1;
 
     logic [ABREAST*CODE-1:0] codes;
@@ -111,7 +116,7 @@ module bitsmith_engine_memory #(
 
         // Writes and reads of a number that matters are never in one cycle.
         bitsmith_ram #(
-            .WIDTH       (CODE),
+            .WIDTH       (MOST),
             .DEPTH       (FIRST * TOGETHER),
             .LARGE       (LARGE),
             .TOGETHER    (TOGETHER),
@@ -121,11 +126,33 @@ module bitsmith_engine_memory #(
             .clk       (clk),
             .write     (is_written & ~writes_rest),
             .write_at  (write_place),
-            .write_data(code),
+            .write_data(code[MOST-1:0]),
             .read      (1'b1),
             .read_at   (read_place),
-            .read_data (first)
+            .read_data (first[TOGETHER*MOST-1:0])
         );
+
+        if (LOW > 0) begin : g_high
+            localparam logic [ROW_BITS-1:0] FIRST_LOW = ROW_BITS'(WIDE);
+            logic [CODE-MOST-1:0] high;
+            logic reads_low;
+
+            always_ff @(posedge clk) reads_low <= read_row >= FIRST_LOW;
+
+            bitsmith_ram #(
+                .WIDTH(CODE - MOST),
+                .DEPTH(WIDE)
+            ) memory (
+                .clk       (clk),
+                .write     (is_written & (write_row < FIRST_LOW)),
+                .write_at  (write_place[WIDE_BITS-1:0]),
+                .write_data(code[CODE-1:MOST]),
+                .read      (1'b1),
+                .read_at   (read_place[WIDE_BITS-1:0]),
+                .read_data (high)
+            );
+            assign first[CODE-1:MOST] = reads_low ? {(CODE - MOST) {first[MOST-1]}} : high;
+        end
 
         for (t = 0; t < TOGETHER; t = t + 1) begin : g_rest
             assign words[(t*MEMORIES+k)*CODE+:CODE] = reads_rest ? last[t*CODE+:CODE] : first[t*CODE+:CODE];

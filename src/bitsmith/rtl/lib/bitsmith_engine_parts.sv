@@ -5,7 +5,7 @@
 // across, or zeros if there is none; else the first position reads the part of these numbers.
 //
 // ABREAST, DOWN, ACROSS, REACH_DOWN, REACH_ACROSS, PART as bitsmith_engine has them
-// WIDTH, CHECK, BANKS, ROWS, LARGE, REST, SINGLE, WORD_BITS  as bitsmith_engine_memory has them
+// WIDTH, CHECK, BANKS, ROWS, LARGE, REST, SINGLE, WIDE, LOW, WORD_BITS  as bitsmith_engine_memory has them
 module bitsmith_engine_parts #(
     parameter int DOWN = 1,
     parameter int ACROSS = 1,
@@ -20,6 +20,8 @@ module bitsmith_engine_parts #(
     parameter int LARGE = 0,
     parameter int REST = 0,
     parameter bit SINGLE = 1'b0,
+    parameter int WIDE = 0,
+    parameter int LOW = 0,
     parameter int WORD_BITS = 6,
     parameter int ROW_BITS = (ROWS > 1) ? $clog2(ROWS) : 1,
     parameter int POSITIONS = DOWN * ACROSS
@@ -51,7 +53,7 @@ module bitsmith_engine_parts #(
     for (p = 0; p < POSITIONS; p = p + 1) begin : g_memory
         bitsmith_engine_memory #(
             .WIDTH(WIDTH), .CHECK(CHECK), .BANKS(BANKS), .ABREAST(ABREAST), .ROWS(ROWS), .LARGE(LARGE), .REST(REST),
-            .SINGLE(SINGLE), .WORD_BITS(WORD_BITS)
+            .SINGLE(SINGLE), .WIDE(WIDE), .LOW(LOW), .WORD_BITS(WORD_BITS)
         ) memory (
             .clk(clk), .write_at(write_at), .abreast(abreast), .read_row(read_row),
             .write    (write[p]),
