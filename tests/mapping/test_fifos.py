@@ -13,14 +13,16 @@ from bitsmith.dataflow.kinds import Engine, Outside, Source
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.replay import StoredWeights
 from bitsmith.dataflow.schedule import fifos, schedule
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.dataflow.wires import Wiring
 from bitsmith.devices.family import Part
 from bitsmith.devices.parts import resolve_part
 from bitsmith.estimate.size import guess_layout
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
+from bitsmith.ir.types import TensorType
 from bitsmith.mapping.directives import Directives, WeightsBus
-from bitsmith.mapping.fifos import with_fifos_outside
+from bitsmith.mapping.fifos import _rates, with_fifos_outside
 from bitsmith.mapping.memories import blocks_needed
 from bitsmith.mapping.multipliers import latencies_of
 from bitsmith.mapping.partition import partition
@@ -117,6 +119,20 @@ def stored(network: Network) -> list[StoredWeights]:
     return [kind.stored for kind in kinds if isinstance(kind, Source) and kind.stored is not None]
 
 
+def test_no_fifo_has_more_of_the_memory_than_it_can_use() -> None:
+    """Of a vision transformer: by the bits alone the first has 20 in a cycle, and the last one 8, a token in two."""
+    tokens = {(0, 0): (1_382_976, 15), (1, 0): (940_800, 9), (2, 0): (903_168, 9)}
+    chosen = {
+        place: Stream((count,), TensorType.of((1,), 0, 0, 2**bits - 1)) for place, (count, bits) in tokens.items()
+    }
+    assert [stream.bits for stream in chosen.values()] == [15, 9, 9]
+    assert _rates(chosen, 126.0, 51_000_000, None) == {(0, 0): 15, (1, 0): 9, (2, 0): 9}
+    few = _rates(chosen, 12.0, 51_000_000, None)
+    moved = {place: count * bits for place, (count, bits) in tokens.items()}
+    least = sum(moved.values())
+    assert few == pytest.approx({place: 12 * own / (2 * least + 51_000_000) for place, own in moved.items()})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("rate", [1e6, pytest.param(8.0, marks=pytest.mark.ci)])
 def test_weights_of_engines_come_as_much_slower_as_fifos_need(rate: float) -> None:
@@ -205,7 +221,8 @@ def test_frames_follow_as_fast_as_without(seed: int) -> None:
 
 def test_an_estimate_says_how_many_tokens_they_move() -> None:
     program, directives, target = skips(0), short_of(0, 1), Target(Path(), "net", PART.name, 10.0)
-    text = "1 FIFO without room on chip lies in the memory outside: 96 tokens are written with each frame, and read."
+    where = "Tensors without room on chip lie in 1 buffer of the memory outside"
+    text = f"{where}: 96 tokens are written with each frame, and read."
     assert text in Estimate(program, directives, target, rough=True).notes
     free = replace(directives, part=PART)
     assert text not in Estimate(program, free, target, rough=True).notes

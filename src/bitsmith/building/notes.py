@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bitsmith.building.job import Job, Target, protection
 from bitsmith.config.values import LAYERS, MEMORIES, RANGES, IOType, is_monitored
-from bitsmith.dataflow.outside import fifos_outside
+from bitsmith.dataflow.outside import tensors_outside
 from bitsmith.devices.family import Family
 from bitsmith.devices.protection import Protection
 from bitsmith.ir import ops
@@ -158,7 +158,7 @@ def notes_on_circuit(circuit: Circuit, job: Job, family: Family, budget_ns: floa
             f"clock leaves {budget_ns:.1f}: a period of about {target.clock_period_ns + missing:.1f} ns may be reached."
         )
     yield from (str(engine) for engine in circuit.engines if engine.gap)
-    yield from fifos_outside((loop.kind, loop.out.tokens) for loop in circuit.interface.loops)
+    yield from tensors_outside([loop.out.tokens for loop in circuit.interface.loops])
     yield from notes_on_reuse(job.program, job.directives, circuit.cycles[1])
     if circuit.over_budget:
         yield (

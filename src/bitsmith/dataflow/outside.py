@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -65,11 +65,11 @@ class Outside:
         return ProcessTiming((write, read), tokens)
 
 
-def fifos_outside(memories: Iterable[tuple[Outside, int]]) -> Iterator[str]:
-    """A note on FIFOs among ``memories`` outside, which are given with the tokens that are written in a frame."""
-    tokens = [count for kind, count in memories if kind.is_fifo(count)]
+def tensors_outside(tokens: Sequence[int]) -> Iterator[str]:
+    """A note on memories outside in which FIFOs or maps of engines are, in each so many ``tokens`` of a frame."""
     if tokens:
+        buffers = f"{len(tokens)} buffer{'s' * (len(tokens) > 1)}"
         yield (
-            f"{len(tokens)} FIFO{'s' * (len(tokens) > 1)} without room on chip lie{'s' * (len(tokens) == 1)} in the memory "
-            f"outside: {sum(tokens):,} tokens are written with each frame, and read."
+            f"Tensors without room on chip lie in {buffers} of the memory outside: {sum(tokens):,} tokens are written with each "
+            "frame, and read."
         )

@@ -44,10 +44,10 @@ def with_fifos_outside(network: Network, directives: Directives) -> Network:
     chosen, interval = _chosen(network, latencies, part)
     if not chosen:
         return network
-    bus, moved = directives.weights_bus, {place: 2 * stream.tokens * stream.bits for place, stream in chosen.items()}
-    others = [_moved_bits(process) for process in network.processes]
-    share = rate / (sum(others) + sum(moved.values()))
-    gaps = {place: word_cycles(stream.bits, share * moved[place] / 2, bus) for place, stream in chosen.items()}
+    bus, others = directives.weights_bus, [_moved_bits(process) for process in network.processes]
+    rates = _rates(chosen, rate, sum(others), bus)
+    share = (rate - 2 * sum(rates.values())) / max(sum(others), 1)
+    gaps = {place: word_cycles(stream.bits, rates[place], bus) for place, stream in chosen.items()}
     if not any(others) and any(gap * chosen[place].tokens > interval for place, gap in gaps.items()):
         return network
     slower = [
@@ -55,6 +55,20 @@ def with_fifos_outside(network: Network, directives: Directives) -> Network:
         for process, bits in zip(network.processes, others, strict=True)
     ]
     return _moved(Network(tuple(slower)), gaps, way_cycles(bus))
+
+
+def _rates(chosen: Mapping[Place, Stream], rate: float, others: int, bus: WeightsBus | None) -> Mapping[Place, float]:
+    """The bits in a cycle of each FIFO each way, by those that it moves beside ``others``; none has more than it can use."""
+    places = {place: stream.tokens * stream.bits for place, stream in chosen.items()}
+    moved = sum(places.values())
+    left, rates = rate * moved / (2 * moved + others), dict[Place, float]()
+    for place in sorted(
+        places, key=lambda place: chosen[place].tokens, reverse=True
+    ):  # those first that can use the least of it
+        bits, own = chosen[place].bits, left * places[place] / moved
+        rates[place] = min(own, bits) if bus is None else own
+        left, moved = left - rates[place], moved - places[place]
+    return rates
 
 
 def _moved_bits(process: Process) -> int:

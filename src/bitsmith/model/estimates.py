@@ -11,7 +11,7 @@ from functools import cached_property
 from bitsmith.building.design import circuit
 from bitsmith.building.job import Target
 from bitsmith.building.notes import notes_on_reuse
-from bitsmith.dataflow.outside import Outside, fifos_outside
+from bitsmith.dataflow.outside import Outside, tensors_outside
 from bitsmith.dataflow.processes import Network
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.needs import fits, packed_luts
@@ -96,12 +96,12 @@ class Estimate(Shown):
         """Notes on reuse factors without use, on what engines wait for, and on layers side by side for lack of cycles."""
         program = drop_dead(self.program, keep_probes=False)
         processes = () if self._network is None else self._network.processes
-        memories = ((one.kind, one.takes[0].tokens) for one in processes if isinstance(one.kind, Outside))
+        tokens = [one.takes[0].tokens for one in processes if isinstance(one.kind, Outside)]
         if not self.directives.engine:
-            return (*notes_on_reuse(self.program, self.directives, self.interval), *fifos_outside(memories))
+            return (*notes_on_reuse(self.program, self.directives, self.interval), *tensors_outside(tokens))
         lacking = lacking_cycles(regions_of(builder_of(program, self.directives)), self.directives)
         beside = [] if lacking is None else [f"Layers are counted side by side, which a build refuses: {lacking}"]
-        return (*map(str, self.fetched), *fifos_outside(memories), *beside)
+        return (*map(str, self.fetched), *tensors_outside(tokens), *beside)
 
     @property
     def fits(self) -> bool:
