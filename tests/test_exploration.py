@@ -319,6 +319,12 @@ def test_bits_that_are_chosen_are_not_explored(model: Path, config: dict[str, ob
         explore(model, config, **_BITS)
 
 
+def test_data_in_the_place_of_a_configuration_get_their_names(model: Path) -> None:
+    x = np.zeros((4, 6))
+    with pytest.raises(ConfigError, match=r"a tuple where a dictionary[\s\S]*explore test=\(x, labels\)"):
+        explore(model, (x, np.zeros(4)))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("bits", [(), (1,), (99,)])
 def test_bits_that_there_are_not_are_rejected(model: Path, bits: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match="from 2 to 24"):

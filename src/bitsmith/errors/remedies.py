@@ -18,7 +18,9 @@ class Open(enum.Enum):
 
 OPEN = Open.OPEN
 
-NAMED = "name the arguments: config={...}, calibration=x, output_dir='folder'"
+NAMED = (
+    "name the arguments: config={...}, calibration=x; of convert also output_dir='folder', of explore test=(x, labels)"
+)
 """The remedy for an argument in the place of another."""
 
 Argument: TypeAlias = "str | int | Open | Mapping[str, object]"
