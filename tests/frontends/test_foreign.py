@@ -41,6 +41,7 @@ THINGS = {
     "KFold": (KFold(), "the pipeline"),
     "OrderedDict": (torch.nn.Linear(3, 2).state_dict(), "load_state_dict"),
     "weights": ({"kernel": np.zeros((3, 2))}, "load_state_dict"),
+    "dict, weights without the function": ({"params": {"Dense_0": {"kernel": np.zeros((3, 2))}}}, "jax2onnx"),
     "TextClassificationPipeline": (
         of_package("transformers.pipelines.text_classification", "TextClassificationPipeline"),
         "pipeline.model",

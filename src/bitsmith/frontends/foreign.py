@@ -57,6 +57,13 @@ def _is_weights(thing: object, modules: tuple[str, ...]) -> bool:
     return isinstance(thing, Mapping) and bool(thing) and all(hasattr(value, "shape") for value in thing.values())
 
 
+def _is_tree_of_weights(thing: object, modules: tuple[str, ...]) -> bool:
+    """Return True of weights in dictionaries within dictionaries, as JAX has them."""
+    if not isinstance(thing, Mapping):
+        return hasattr(thing, "shape")
+    return bool(thing) and all(_is_tree_of_weights(value, modules) for value in thing.values())
+
+
 def _file(suffixes: tuple[str, ...], magic: bytes | None = None, at: int = 0) -> Callable[[Path, bytes], bool]:
     """A test for files with one of these endings, in lower case, or with such bytes from one place on."""
     return lambda path, first: (
@@ -160,6 +167,11 @@ OBJECTS = (
         "{name}, weights without the module that they belong to",
         _is_weights,
         f"model.load_state_dict(weights); {_CONVERT}",
+    ),
+    ForeignObject(
+        "{name}, weights without the function that they belong to",
+        lambda thing, modules: isinstance(thing, Mapping) and _is_tree_of_weights(thing, modules),
+        _JAX,
     ),
     ForeignObject(
         "{name} of TensorFlow, which has to become a TensorFlow Lite model first",
