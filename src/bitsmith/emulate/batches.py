@@ -39,7 +39,7 @@ _SHOWN = 40
 
 _KINDS = {
     "U": ("text", "numpy.load reads the array of a file"),
-    "O": ("objects that are no numbers", "give texts and missing values numbers"),
+    "O": ("objects that are no numbers", "give texts and missing values numbers, such as x['a'].cat.codes"),
 }
 """Names of arrays without numbers, by the letter of their kind, and what to do."""
 
@@ -169,7 +169,7 @@ def shapes_of(x: Arrays | None) -> list[Shape] | None:
 
 
 def as_array(x: object) -> Batch:
-    """Return ``x`` as an array, also a tensor of PyTorch, and a table whose columns have unlike kinds of numbers.
+    """Return ``x`` as an array, also a tensor of PyTorch, a sparse matrix, and a table of columns of unlike kinds of numbers.
 
     Raises:
         InputDataError: what numpy makes no array of, samples of different shapes, or masked values.
@@ -179,7 +179,7 @@ def as_array(x: object) -> Batch:
         data = data.detach().cpu()
         data = data.float() if str(data.dtype) == "torch.bfloat16" else data
     elif not hasattr(data, "__array__"):
-        data = getattr(data, "to_numpy", lambda: x)()
+        data = getattr(data, "to_numpy", getattr(data, "toarray", lambda: x))()
     if isinstance(data, np.ma.MaskedArray) and (masked := int(np.sum(np.ma.getmaskarray(data)))):
         raise InputDataError(
             f"an array with {masked:,} masked values",

@@ -30,7 +30,9 @@ def arrays_of(data: Samples) -> Arrays:
         return read_arrays(local_path(data))
     if isinstance(data, Mapping | Sequence) and not data:
         raise InputDataError(f"an empty {type(data).__name__}", accepted="arrays, or a path of a file with some")
-    if isinstance(data, Mapping | Sequence) or hasattr(data, "__array__") or hasattr(data, "to_numpy"):
+    if isinstance(data, Mapping | Sequence) or any(
+        hasattr(data, name) for name in ("__array__", "to_numpy", "toarray")
+    ):
         return data  # type: ignore[return-value]  # what is not an array is rejected where it becomes one
     if not isinstance(data, Iterable):
         if hasattr(data, "__getitem__"):  # else numpy would count single samples as batches

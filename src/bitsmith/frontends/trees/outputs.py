@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers
+from bitsmith.frontends.trees.columns import by_number
 from bitsmith.frontends.trees.network import Classes
 from bitsmith.layers.layer import Floats
 
@@ -17,6 +18,7 @@ def estimated(name: str, model: Any, x: Numbers) -> FrameworkRun:
     A classifier of several outputs has both for each.
     Of an outlier detector: 1 or -1, and the score; of clusters: the number, and distances; of what only transforms, that.
     """
+    model = by_number(model)
     x = x.astype(np.float32).astype(np.float64)  # clusters take the precision that they were fitted in
     if not hasattr(model, "predict"):
         return _run(name, np.asarray(model.transform(x)))

@@ -52,7 +52,7 @@ def _sources(step: Any, size: int) -> Places | None:
     if name == "FunctionTransformer" and step.func is None:
         return np.arange(size)
     read = getattr(step, "_transformer_to_input_indices", None)
-    if name != "ColumnTransformer" or read is None or hasattr(step, "feature_names_in_"):
+    if name != "ColumnTransformer" or read is None:
         return None
     parts = []
     for called, part, _ in sorted(step.transformers_, key=lambda each: step.output_indices_[each[0]].start):

@@ -1,6 +1,5 @@
 """Live models of scikit-learn: trees directly, all others by way of ONNX."""
 
-import copy
 import importlib
 import itertools
 import math
@@ -16,6 +15,7 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to, of_singles
+from bitsmith.frontends.trees.columns import by_number
 from bitsmith.frontends.trees.estimators import (
     read_ellipses,
     read_kernels,
@@ -193,6 +193,7 @@ def read_sklearn(model: Any, options: ReadOptions) -> Network:
     name = type(model).__name__
     if not hasattr(model, "n_features_in_"):
         raise ModelFileError(f"a {name} that was not fitted", where="scikit-learn", remedy="model.fit(x, y)")
+    model = by_number(model)
     reader = _reader(model)
     if reader is not None:
         return of_missing(reader(model, name), is_trained=_saw_missing(model))
@@ -347,35 +348,43 @@ def _by_onnx(model: Any, name: str, options: ReadOptions) -> Network:
         raise ModelFileError(
             f"a {name}, which is read by way of ONNX", where="scikit-learn", remedy="pip install skl2onnx"
         )
+    _refuse_reordered(model)
     exporter, example = importlib.import_module("skl2onnx"), np.zeros((1, model.n_features_in_), np.float32)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the exporter reads of other versions of scikit-learn
-            kept = _exportable(model)
             # Without options a classifier at the end of a pipeline is asked for a map of probabilities, which it may not have.
-            last = kept.steps[-1][1] if hasattr(kept, "steps") else kept
+            last = model.steps[-1][1] if hasattr(model, "steps") else model
             without = hasattr(last, "classes_") and not hasattr(last, "predict_proba")
             chosen = {id(last): {"nocl": False}} if without else None
-            proto = exporter.to_onnx(kept, example, options=chosen)
+            proto = exporter.to_onnx(model, example, options=chosen)
     except Exception as error:  # whatever the exporter raises
         problem = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        last = "bitsmith.convert(model[-1], calibration=model[:-1].transform(x))"
         raise ModelFileError(
             f"skl2onnx cannot export a {name} ({problem})",
             where="scikit-learn",
-            remedy="convert the rest of it, and compute the step that the exporter names in software",
+            remedy="compute in software what the exporter cannot, such as texts or missing values, and convert the rest"
+            + (f": {last}" if hasattr(model, "steps") else ""),
         ) from error
     _choose_by_scores(proto.graph.node)
     return read_onnx(proto, options)
 
 
-def _exportable(model: Any) -> Any:
-    """The model, whose classifiers that vote lack a choice that changes nothing of what they predict, but the export refuses."""
-    kept = copy.copy(model)
-    if hasattr(model, "steps"):
-        kept.steps = [(name, _exportable(step)) for name, step in model.steps]
-    elif hasattr(model, "flatten_transform"):
-        kept.flatten_transform = False
-    return kept
+def _refuse_reordered(model: Any) -> None:
+    """Refuse all columns in another order, which skl2onnx takes in their own.
+
+    Raises:
+        UnsupportedError: a transformer of columns has them so.
+    """
+    for _, step in getattr(model, "steps", ()):
+        _refuse_reordered(step)
+    for name, part, _ in getattr(model, "transformers_", ()):
+        columns, own = list(model._transformer_to_input_indices[name]), list(range(model.n_features_in_))
+        if columns != own and sorted(columns) == own:
+            remedy = "give its columns in the order of the table's before fit"
+            raise UnsupportedError("all columns in another order than the data's", where=name, remedy=remedy)
+        _refuse_reordered(part)
 
 
 def _choose_by_scores(nodes: Sequence[Any]) -> None:
