@@ -183,6 +183,11 @@ OBJECTS = (
     ForeignObject(
         "{name} of JAX, which has to become an ONNX model first", _of("jax", "jaxlib", "flax", "equinox", "haiku"), _JAX
     ),
+    ForeignObject(
+        "{name}, a model of MLflow",
+        _of("mlflow"),
+        "load it by its flavor: bitsmith.convert(mlflow.sklearn.load_model(uri)), or mlflow.keras, mlflow.pytorch",
+    ),
     ForeignObject("{name}, a program of ExecuTorch", _of("executorch"), _EXPORTED),
     ForeignObject("{name}, a model for another machine", _of("coremltools", "openvino", "tensorrt"), _ONNX),
     ForeignObject(
@@ -238,8 +243,8 @@ FILES = (
     ),
     ForeignFile(
         "a model of MLflow",
-        lambda path, first: (path / "MLmodel").is_file(),
-        "load it by its flavor: bitsmith.convert(mlflow.sklearn.load_model({path})), or mlflow.keras, mlflow.pytorch",
+        lambda path, first: (path / "MLmodel").is_file() or path.name == "MLmodel",
+        "load it by its flavor: bitsmith.convert(mlflow.sklearn.load_model({folder})), or mlflow.keras, mlflow.pytorch",
     ),
     ForeignFile(
         "checkpoints of TensorFlow: weights without their model",
@@ -326,6 +331,11 @@ FILES = (
             or _is_compressed_pickle(path, first)
         ),
         "if you trust the file: bitsmith.convert(joblib.load({path}))",
+    ),
+    ForeignFile(
+        "an estimator that skops saved",
+        _file((".skops",)),
+        "bitsmith.convert(skops.io.load({path})); types that skops asks about are its argument trusted, if you trust the file",
     ),
     ForeignFile(
         "a packed file",
