@@ -60,6 +60,7 @@ def _one(class_name: str, *shape: int, **config: Any) -> Any:
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
+    "masks of pruning": (_one("PruneLowMagnitude", 8, layer={}), "strip_pruning"),
     "softmax over the batch and another axis": (_one("Softmax", 2, 3, axis=[0, 2]), "batch axis"),
     "softmax over the batch": (_one("Softmax", 3, axis=0), "batch axis"),
     "softmax over a missing axis": (_one("Softmax", 3, axis=3), "axis 3 of a tensor of 2 axes"),

@@ -53,6 +53,10 @@ _QUANTIZED = (
     "this kind of quantized layer is not translated",
     "use those of docs/layers.md, or the layer of Keras and give the quantizer's precision in the configuration",
 )
+_PRUNED = (
+    "a layer with the masks of TensorFlow's pruning, which are for training",
+    "give the model without them: tfmot.sparsity.keras.strip_pruning(model)",
+)
 _OF_HGQ = ("it is not a layer of HGQ2 that is known here", "replace it by layers that are")
 _OF_HGQ1 = (
     "it is a layer of HGQ 1 as it is trained, whose formats are not in the file as hardware has them",
@@ -68,6 +72,7 @@ _REASONS = {
         "give the live model, or replace it by built-in layers or keras.ops, which are saved as such",
     ),
     ("QDense", "QActivation", "QConv"): _QUANTIZED,
+    ("PruneLowMagnitude",): _PRUNED,
     ("ConvLSTM",): ("convolutions of volumes within a recurrence are not translated", "use ConvLSTM2D or Conv3D"),
     ("Conv",): (
         "this kind of convolution is not translated",
@@ -288,7 +293,7 @@ def _unknown(entry: Entry) -> Refusal:
     if "HGQ" in (name.partition(">")[0], entry.registered.partition(">")[0]):
         return Refusal(entry.name, name, *_OF_HGQ1)
     reason = next((reason for parts, reason in _REASONS.items() if any(part in name for part in parts)), _UNKNOWN)
-    if reason is not _QUANTIZED and entry.custom:
+    if reason not in (_QUANTIZED, _PRUNED) and entry.custom:
         reason = _CUSTOM
     return Refusal(entry.name, name, *reason, class_known=reason not in (_UNKNOWN, _CUSTOM, _QUANTIZED))
 
