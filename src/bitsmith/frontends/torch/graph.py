@@ -63,7 +63,8 @@ class Node:
 
     That of another library than torch's own has the library's name before its own.
 
-    ``results`` has a name, or None, for each result; a list of tensors counts as as many results.
+    ``results`` has a name, or None, for each result; a list of tensors counts as as many results. ``code`` has the lines of
+    Python that called the ``function``, which this is or which torch makes of this and others.
     """
 
     name: str
@@ -71,6 +72,8 @@ class Node:
     arguments: Mapping[str, Argument]
     results: tuple[str | None, ...]
     module: Module
+    code: str
+    function: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +192,15 @@ def _node(fields: Fields) -> Node:
     given = [_argument(item) for item in fields.objects("outputs")]
     results = [part for one in given for part in (one if isinstance(one, tuple) else (one,))]
     names = tuple(part.name if isinstance(part, Ref) else None for part in results)
-    return Node(name, overload, arguments, names, _module(fields))
+    function = _metadata(fields, "torch_fn").rpartition(".")[2]
+    return Node(name, overload, arguments, names, _module(fields), _metadata(fields, "stack_trace"), function)
+
+
+def _metadata(fields: Fields, key: str) -> str:
+    """A text of the metadata; empty if there is none."""
+    metadata = fields.get("metadata")
+    text = metadata.get(key) if isinstance(metadata, dict) else None
+    return text if isinstance(text, str) else ""
 
 
 def _name(target: str) -> tuple[str, str]:
@@ -241,9 +252,8 @@ def _single(tag: str, value: Json, fields: Fields) -> Argument:
 
 def _module(fields: Fields) -> Module:
     """The innermost module of the metadata ``key,path,class;key,path,class;...``."""
-    metadata = fields.get("metadata")
-    stack = metadata.get("nn_module_stack") if isinstance(metadata, dict) else None
-    if isinstance(stack, str) and stack:
+    stack = _metadata(fields, "nn_module_stack")
+    if stack:
         listed = (entry.split(",") for entry in reversed(stack.split(";")))
         parts = next((entry for entry in listed if not entry[-1].startswith(_INSIDE)), [])
         if len(parts) == 3 and not parts[0].startswith("_empty"):

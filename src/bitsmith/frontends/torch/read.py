@@ -26,6 +26,7 @@ from bitsmith.frontends.framework import NO_OPTIONS, ReadOptions
 from bitsmith.frontends.torch.archive import open_archive
 from bitsmith.frontends.torch.call import Call, Item, Unknown, kind_of
 from bitsmith.frontends.torch.computed import computed_constants
+from bitsmith.frontends.torch.counted import Counted
 from bitsmith.frontends.torch.custom import OPERATOR, CustomModules
 from bitsmith.frontends.torch.graph import Graph, Module, Node, TensorSpec, read_graph, references
 from bitsmith.frontends.torch.guards import check_guards
@@ -99,8 +100,7 @@ class _Reading:
         self._where = where
         self._custom = custom
         self._samples = _samples(graph, where)
-        several = self._samples if alone and self._samples is not None and self._samples > 1 else None
-        self._like = set[float]() if several is None else {several, 1 / several}
+        self._like = Counted(graph.inputs, self._samples if alone else None)
         self._counted = dict[str, None]()
         self._draft = Draft(allow_approximate=allow_approximate)
         self._origins: list[Node] = []
@@ -130,7 +130,7 @@ class _Reading:
         names = self._names(self._draft.needed([*inputs, *outputs]))
         if self._counted:
             warn(
-                f"{self._where} is exported for {self._samples} samples, and computes with that number, or 1 / it: "
+                f"{self._where} is exported for {self._samples} samples, and may compute with that number: "
                 f"{', '.join(self._counted)}. Such a value is a constant of the "
                 "circuit. If that is meant, all is well; else export it for any number of samples, or for one.",
                 FidelityWarning,
@@ -147,7 +147,7 @@ class _Reading:
             )
         batch = Batch(spec.sizes.index(None) if None in spec.sizes else 0)
         dims = tuple(1 if size is None or axis == batch.axis else size for axis, size in enumerate(spec.sizes))
-        build = self._builder(Node(spec.name, "", {}, (spec.name,), Module("", "", "")))
+        build = self._builder(Node(spec.name, "", {}, (spec.name,), Module("", "", ""), "", ""))
         value = self._values[spec.name] = build.input(dims, batch, kind_of(spec.dtype))
         return build.number(value)
 
@@ -169,7 +169,8 @@ class _Reading:
             if translation is translation_of(node):
                 call.ignore(*translation.ignored)
                 call.check_all_read()
-            if call.numbers & self._like and not node.module.built_in and translation.becomes != "nothing":
+            own = not node.module.built_in and translation.becomes != "nothing"
+            if own and self._like.is_in(node, call.numbers):
                 self._counted[_called(node)] = None
             found = result if isinstance(result, tuple) else (result,)
             for name, value in zip(node.results, found, strict=False):
@@ -212,7 +213,7 @@ class _Reading:
         elif first and self._draft.is_misplaced(value):
             problem = f"its batch axis is axis {value.batch.axis}, and that of the inputs axis 0"
         else:
-            return self._builder(Node(name, "", {}, (name,), Module("", "", ""))).number(value)
+            return self._builder(Node(name, "", {}, (name,), Module("", "", ""), "", "")).number(value)
         raise UnsupportedError(
             f"the result {shown(name)}: {problem}",
             where=self._where,
