@@ -15,6 +15,7 @@ import torch
 import bitsmith
 from bitsmith.errors import ConfigError, FidelityWarning, UnsupportedError
 from bitsmith.frontends.torch.archive import open_archive
+from bitsmith.frontends.torch.choices import for_so_many
 from bitsmith.frontends.torch.graph import read_graph
 from bitsmith.frontends.torch.guards import check_guards
 from bitsmith.frontends.torch.live import saved
@@ -130,6 +131,21 @@ def test_a_shape_of_the_number_of_samples_as_an_integer_is_read() -> None:
     x = torch.randn(9, 4)
     found = bitsmith.convert(module, input_shape=(4,), check=False).predict(x.numpy())
     np.testing.assert_allclose(found, module(x).detach().numpy(), atol=2e-2)
+
+
+def test_other_numbers_of_samples_need_no_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An export takes hundreds of times as long as the module itself."""
+    export, counts = torch.export.export, list[int]()
+
+    def counted(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> torch.export.ExportedProgram:
+        counts.append(len(inputs[0]))
+        return export(module, inputs)
+
+    monkeypatch.setattr(torch.export, "export", counted)
+    for_so_many(Chosen(viewed).eval(), [torch.zeros(3, 4)])
+    with pytest.raises(UnsupportedError, match="values that are computed by the number of samples"):
+        for_so_many(Chosen(by_share).eval(), [torch.zeros(3, 4)])
+    assert counts == [3, 3]
 
 
 def while_exported(self: Chosen, x: torch.Tensor) -> torch.Tensor:

@@ -132,28 +132,29 @@ def for_so_many(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> torc
     first = [
         torch.randn(x.shape, generator=drawn).to(x) if x.is_floating_point() and not x.any() else x for x in inputs
     ]
-    wanted = _results(program, first)
-    turned = _results(program, [x.flip(0) for x in first])
+    wanted = _results(program.module(), first)
+    turned = _results(program.module(), [x.flip(0) for x in first])
     if not all(
         map(_is_same, (x.flip(0) for x in wanted), turned)
     ):  # of random numbers or mixed samples, refused as such
         return program
     for rows in ([0], [*range(1, count), *range(count)]):
-        chosen = [x[rows] for x in first]
         try:
-            results = _results(torch.export.export(module, tuple(chosen)), chosen)
-        except Exception:  # of code that takes no other number, or of torch
+            results = _results(module, [x[rows] for x in first])
+        except Exception:  # of code that takes no other number
             continue
         if not all(map(_is_same, (x[rows] for x in wanted), results)):
             raise UnsupportedError(f"values that are computed {BY_SAMPLES[0]}")
     return program
 
 
-def _results(program: torch.export.ExportedProgram, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """The real results, with an axis of samples in front."""
+def _results(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """The module's real results, with an axis of samples in front; its buffers stay as they are."""
     import torch
 
-    leaves = torch.utils._pytree.tree_leaves(program.module()(*(x.clone() for x in inputs)))
+    buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    results = torch.func.functional_call(module, buffers, tuple(x.clone() for x in inputs))
+    leaves = torch.utils._pytree.tree_leaves(results)
     return [x.detach().double() for x in leaves if isinstance(x, torch.Tensor) and x.ndim and not x.is_complex()]
 
 
