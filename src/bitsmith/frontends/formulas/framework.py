@@ -138,9 +138,10 @@ def _of_table(path: Path) -> Formulas:
 def _with_inputs(model: object, inputs: object) -> object:
     from bitsmith.frontends.formulas.read import check_inputs
 
-    is_text = isinstance(model, str) and _is_text(model)
     named = check_inputs(inputs)
-    return replace(formulas_of(model), inputs=named) if named is not None or is_text else model
+    if isinstance(model, str) and _is_text(model):
+        model = Formulas([model])
+    return model if named is None else replace(formulas_of(model), inputs=named)
 
 
 def _read(model: object, options: ReadOptions) -> Network:
