@@ -42,7 +42,6 @@ from bitsmith.rtl.packing import Raw, pack, unpack
 from bitsmith.rtl.stream_ports import LoopPort, StreamPort, WeightPort
 from bitsmith.rtl.stream_top import StreamDesign
 from bitsmith.rtl.tables import ram_in_logic
-from bitsmith.rtl.valid_wrapper import with_valid
 from bitsmith.rtl.writer import Title, write
 
 Words: TypeAlias = npt.NDArray[np.uint32]
@@ -254,7 +253,7 @@ class Pipeline(Circuit):
 
     @property
     def extras(self) -> Mapping[str, str]:
-        own = {} if self.valid else {f"rtl/{self._with_valid}.sv": with_valid(self.interface)}
+        own = {} if self.valid else {f"rtl/{self._with_valid}.sv": bus_wrappers.with_valid(self.interface)}
         return {**super().extras, **own}
 
     @property

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import starmap
 
-from bitsmith.rtl.design import DATA, TAKES
+from bitsmith.rtl.design import DATA, TAKES, pipeline_ports, valid_pipeline
 from bitsmith.rtl.interface import Interface, contents, prefix, token_bytes
 from bitsmith.rtl.library import instance
 from bitsmith.rtl.names import Wrapper
@@ -86,6 +86,18 @@ def of_memories(interface: Interface, wires: str | None = "unused_") -> Text:
         lines=() if wires is PORTS else tuple(f"wire {text};" for text in declared),
         connections=tuple(f".{name}({wire})" for name, wire in names.items()),
     )
+
+
+def with_valid(interface: Interface) -> str:
+    """The module ``<top>_valid``: a pipeline that has no valid signals, with the ports that others have by themselves."""
+    (given,), (result,) = interface.inputs, interface.outputs
+    beside = Text(
+        about=(f"{interface.top}, and in which cycles its results are those of samples.",),
+        ports=tuple(pipeline_ports(given.width, result.width)),
+        lines=tuple(valid_pipeline(interface.latency)),
+        connections=(".clk(clk)", ".in_data(in_data)", ".out_data(out_data)"),
+    )
+    return (beside + of_memories(interface, PORTS)).module(interface, Wrapper.VALID.of(interface.top), interface.top)
 
 
 def pipeline_streams(interface: Interface, core: str) -> str:
