@@ -17,6 +17,7 @@ from bitsmith.dataflow.tokens import Stream
 from bitsmith.dataflow.wires import Wiring
 from bitsmith.devices.family import Part
 from bitsmith.devices.parts import resolve_part
+from bitsmith.devices.protection import Protection
 from bitsmith.estimate.size import guess_layout
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
@@ -83,7 +84,7 @@ def demands(seed: int, blocks: int, rate: float | None = 1e6, bus: WeightsBus | 
 def blocks_of(network: Network) -> int:
     """The block memories of a network."""
     planned, _ = fifos(network, latencies_of(network, PART.family.area.block))
-    return sum(blocks_needed(Wiring(network), planned, PART).values())
+    return sum(blocks_needed(Wiring(network), planned, PART, Protection.NONE).values())
 
 
 def outside(network: Network) -> list[Outside]:

@@ -9,6 +9,7 @@ from operator import and_, or_
 import numpy as np
 import pytest
 
+from bitsmith.dataflow import engine
 from bitsmith.dataflow.kinds import Engine, FoldedProduct, Reorder
 from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.storage import Memory
@@ -16,6 +17,7 @@ from bitsmith.dataflow.timing import reorder_rows
 from bitsmith.dataflow.wires import Wiring
 from bitsmith.devices.blocks import LargeMemory
 from bitsmith.devices.parts import resolve_part
+from bitsmith.devices.protection import Protection
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.engines import count_engine
 from bitsmith.estimate.needs import missing
@@ -26,6 +28,9 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.memories import Candidate, blocks_needed, can_hold, chosen, larger_memories
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
+from bitsmith.rtl.protection import check_blocks
+from bitsmith.rtl.streams import lay_out
+from bitsmith.rtl.writer import Title
 from tests.mapping.test_engines import depthwise, engines, residual, shared
 from tests.properties.transformers import in_visits, transformer
 
@@ -141,7 +146,7 @@ def test_tables_of_another_order_are_among_the_memory_blocks_that_are_needed() -
     directives = Directives({}, False, block=family.area.block)
     network = partition(program, directives)
     planned, _ = fifos(network, {})
-    needed = blocks_needed(Wiring(network), planned, PART)
+    needed = blocks_needed(Wiring(network), planned, PART, Protection.NONE)
     (place,) = (place for place, blocks in needed.items() if blocks)
     process = network.processes[place[0]]
     assert isinstance(process.kind, Reorder)
@@ -175,11 +180,44 @@ def test_the_planner_counts_the_blocks_of_an_engine_as_the_estimate_does(name: s
     kind = network.processes[place].kind
     assert isinstance(kind, Engine) and kind.fed == fed and (kind.held is not None) == computed
     planned, _ = fifos(network, {}, planned=False)
-    for engine in (kind, *(grown(kind, rng) for _ in range(5))):
+    for other in (kind, *(grown(kind, rng) for _ in range(5))):
         processes = [*network.processes]
-        processes[place] = replace(processes[place], kind=engine)
+        processes[place] = replace(processes[place], kind=other)
         wiring = Wiring(replace(network, processes=tuple(processes)))
         count, column = Count(whole.family), larger_memories(wiring, planned, whole).get((place, -1), 0)
-        count_engine(count, engine, processes[place].takes, column)
-        assert blocks_needed(wiring, planned, whole)[place, -1] == count.bram
+        count_engine(count, other, processes[place].takes, column)
+        assert blocks_needed(wiring, planned, whole, Protection.NONE)[place, -1] == count.bram
     assert count.bram > 0
+
+
+@pytest.mark.parametrize("protection", Protection)
+def test_the_planner_counts_check_bits_and_token_functions_as_the_circuit_has_them(protection: Protection) -> None:
+    """Of a FIFO and of a table."""
+    builder, part = ProgramBuilder(), resolve_part("xc7z020")
+    x = builder.input("x", (3_000, 1), FixedFormat(True, 11, 4))
+    with builder.layer("greatest"):
+        greatest = builder.broadcast(builder.reshape(builder.amax(x, (0,)), (1, 1)), (3_000, 1))
+    with builder.layer("difference"):
+        y = builder.sub(x, greatest)
+        first, last = y.type.raw_range
+        values = np.random.default_rng(0).integers(0, 1 << 9, last - first + 1)
+        program = builder.program([("y", builder.table(y, first, values, 4))])
+    network, title = partition(program, Directives({}, False, block=part.family.area.block)), Title("test", "0")
+    design = lay_out(network, part.family.delays, 5.0, "top", title, part, protection=protection)
+    size = estimate_layout(program, Directives({}, False, part=part), part.family)
+    checks = check_blocks(design.interface.checked, protection, part.family.memory)
+    needed = blocks_needed(Wiring(network), design.schedule.fifos, part, protection)
+    assert sum(needed.values()) == size.bram + checks
+    assert len([blocks for blocks in needed.values() if blocks]) == 2 and (checks > 0) == (
+        protection is not Protection.NONE
+    )
+
+
+@pytest.mark.parametrize("protection", Protection)
+def test_numbers_with_check_bits_all_have_the_same_bits(
+    protection: Protection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_WORTH", 1)
+    program = drop_dead(transformer(4, scaled=True), keep_probes=False)
+    (kind,) = engines(partition(program, replace(in_visits(program, 4, 1e9), protection=protection)))
+    assert any(kind.narrow) == (protection is Protection.NONE)

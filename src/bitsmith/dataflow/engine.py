@@ -43,6 +43,7 @@ class Engine:
             with no fractional bits, but for the result.
         fed: weights and biases come.
         gap: cycles from a step to the next: 2 where the memory has a single port, and is written in between.
+        checked: numbers have check bits, which are of all of their bits.
         shares: the operand of each visit, of which several have tokens for one after another; None if each has its own.
         gives: so the result that each has that leaves, all but the last.
     """
@@ -52,12 +53,13 @@ class Engine:
     program: Program
     fed: bool = False
     gap: int = 1
+    checked: bool = False
     shares: tuple[int, ...] | None = None
     gives: tuple[int, ...] | None = None
 
     @property
     def logic(self) -> Logic:
-        return Logic(self.program, terms=1, accumulates=True)
+        return Logic(self.program, terms=1, accumulates=True, copies=self.positions * self.abreast)
 
     @property
     def lanes(self) -> int:
@@ -206,6 +208,8 @@ class Engine:
     @property
     def narrow(self) -> tuple[int, int]:
         """The words of a bank that have all bits, the first ones, and the bits of those after them, signed; 0: all have all."""
+        if self.gap > 1 or self.checked:
+            return 0, 0
         read = [
             (width_of(min(-1, *least), max(most)), max(end for _, end in layer.reads))
             for layer in self.layers
@@ -215,7 +219,7 @@ class Engine:
         for bits in {width for width, _ in read if width < self.number_bits}:
             first = -(-max(end for width, end in read if width > bits) // self.banks)
             saves = (self.bank_words - first) * (self.number_bits - bits) * self.banks
-            if saves >= saved and self.gap == 1:
+            if saves >= saved:
                 best, saved = (first, bits), saves
         return best
 

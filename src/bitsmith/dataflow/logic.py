@@ -13,11 +13,13 @@ class Logic:
         program: the token function.
         terms: products that are added up, before the token function.
         accumulates: a step also adds to (or compares with) what earlier ones left.
+        copies: circuits of the token function, side by side.
     """
 
     program: Program | None = None
     terms: int = 0
     accumulates: bool = False
+    copies: int = 1
 
 
 NO_LOGIC = Logic()

@@ -213,7 +213,7 @@ def estimate_network(
     wiring = wiring_of_circuits(network, cores, depths) if cores else wiring
     for number, process in enumerate(network.processes):
         before, read = count.cells.plus(count.shares.total, -1.0), reads[number]
-        for _ in range(process.kind.positions * process.kind.abreast if isinstance(process.kind, Engine) else 1):
+        for _ in range(process.kind.logic.copies):
             if read.core:
                 made = size_of(*beside_its_operands(read.core, wiring, number, depths), family)
                 count.made(made)

@@ -14,6 +14,7 @@ from bitsmith.dataflow.schedule import Fifo, fifos
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.dataflow.wires import Wiring
 from bitsmith.devices.family import Part
+from bitsmith.devices.protection import Protection
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives, WeightsBus
 from bitsmith.mapping.engine.fetched import word_cycles
@@ -39,9 +40,9 @@ def with_fifos_outside(network: Network, directives: Directives) -> Network:
         return network
     latencies = latencies_of(network, directives.block)
     least, _ = fifos(network, latencies, planned=False)
-    if sum(blocks_needed(Wiring(network), least, part).values()) > part.die.brams:
+    if sum(blocks_needed(Wiring(network), least, part, directives.protection).values()) > part.die.brams:
         return network
-    chosen, interval = _chosen(network, latencies, part)
+    chosen, interval = _chosen(network, latencies, part, directives.protection)
     if not chosen:
         return network
     bus, others = directives.weights_bus, [_moved_bits(process) for process in network.processes]
@@ -89,10 +90,12 @@ def _slower(process: Process, rate: float, bus: WeightsBus | None) -> Process:
     return replace(process, kind=replace(kind, stored=stored))
 
 
-def _chosen(network: Network, latencies: Mapping[int, int], part: Part) -> tuple[Mapping[Place, Stream], int]:
+def _chosen(
+    network: Network, latencies: Mapping[int, int], part: Part, protection: Protection
+) -> tuple[Mapping[Place, Stream], int]:
     """The operands whose FIFOs leave, none if that is not enough, and the interval of a plan with all of them on chip."""
     planned, interval = fifos(network, latencies)
-    needed, chosen = blocks_needed(Wiring(network), planned, part), dict[Place, Stream]()
+    needed, chosen = blocks_needed(Wiring(network), planned, part, protection), dict[Place, Stream]()
     lacking = sum(needed.values()) - part.die.brams
     leaving = {(one.consumer, one.operand) for one in planned if _may_leave(network, one)}
     for place in sorted(leaving & needed.keys(), key=lambda place: (-needed[place], place)):

@@ -17,6 +17,7 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.dataflow.kinds import Engine
+from bitsmith.dataflow.logic import Logic
 from bitsmith.dataflow.processes import gives_back
 from bitsmith.dataflow.schedule import Fifo
 from bitsmith.dataflow.storage import Memory, Words
@@ -24,6 +25,8 @@ from bitsmith.dataflow.wires import Wiring
 from bitsmith.devices.area import AreaModel
 from bitsmith.devices.blocks import LargeMemory, MemoryBlock
 from bitsmith.devices.family import Part
+from bitsmith.devices.protection import Protection, check_bits
+from bitsmith.ir import ops
 
 Place: TypeAlias = tuple[int, int]
 """A process and the operand before which a FIFO is; -1: the memories within the process."""
@@ -58,16 +61,34 @@ def in_blocks(ways: Words, words: int, bits: float, area: AreaModel) -> bool:
     return (in_turn and takes_block(words, bits, area.memory)) or area.prefers_blocks(words, bits, in_turn=in_turn)
 
 
-def own_blocks(memory: Memory, area: AreaModel, column: int = 0) -> int:
+def own_blocks(memory: Memory, area: AreaModel, protection: Protection, column: int = 0) -> int:
     """The block memories of a memory within a process: of a larger one, with such a ``column``, those of its last words."""
-    words, ways = memory.words, memory.ways
+    words, ways, bits = memory.words, memory.ways, _with_checks(memory.bits, protection)
     if memory.filled:
-        return table_blocks(memory, area.memory)
+        blocks = table_blocks(memory, area.memory)
+        return blocks + area.memory.count(words, bits) - area.memory.count(words, memory.bits) if blocks else 0
     if column and area.large and not memory.stays and takes_block(words, memory.bits, area.memory):
         words, ways = last_words(memory, column, area.large, area.memory), Words.IN_TURN
     elif memory.narrow[1]:
-        return sum(own_blocks(part, area) for part in memory.parts)
-    return memory.beside * area.memory.count(words, memory.bits) if in_blocks(ways, words, memory.bits, area) else 0
+        return sum(own_blocks(part, area, protection) for part in memory.parts)
+    return memory.beside * area.memory.count(words, bits) if in_blocks(ways, words, memory.bits, area) else 0
+
+
+def _with_checks(bits: int, protection: Protection) -> int:
+    return bits + check_bits(bits, protection)
+
+
+def logic_blocks(logic: Logic, block: MemoryBlock, protection: Protection) -> int:
+    """The block memories of tables in token functions, of as many words and bits as each element has."""
+    nodes, blocks = logic.program.nodes if logic.program else (), 0
+    for node in (node for node in nodes if isinstance(node.op, ops.Table)):
+        widths = np.stack(np.broadcast_arrays(nodes[node.args[0]].type.width, node.type.width)).reshape(2, -1)
+        shapes, counts = np.unique(widths, axis=1, return_counts=True)
+        for (address, bits), number in zip(shapes.T.tolist(), counts.tolist(), strict=True):
+            if block.pays_table(1 << address, bits):
+                own = number * block.count(1 << address, _with_checks(bits, protection))
+                blocks += own * node.type.size // widths.shape[1]
+    return logic.copies * blocks
 
 
 def shares_port(words: int, bits: int, number: int, contents: int, part: Part | None) -> bool:
@@ -106,17 +127,19 @@ def can_hold(memory: Memory, number: int, part: Part) -> bool:
     return number * large.count(memory.words - rest, memory.bits, column, memory.beside) <= part.die.large
 
 
-def blocks_needed(wiring: Wiring, fifos: Sequence[Fifo], part: Part) -> Mapping[Place, int]:
-    """The block memories of each FIFO that is no larger memory, and of the memories within each process."""
+def blocks_needed(wiring: Wiring, fifos: Sequence[Fifo], part: Part, protection: Protection) -> Mapping[Place, int]:
+    """The block memories of each FIFO that is no larger memory, and of the memories within each process, with check bits."""
     area, larger, needed = part.family.area, larger_memories(wiring, fifos, part), dict[Place, int]()
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in fifos}
     for place, depth in depths.items():
         bits = _held_bits(wiring, *place) if place[1] >= 0 else 0
         if place not in larger and in_blocks(Words.IN_TURN, depth, bits, area):
-            needed[place] = area.memory.count(depth, bits)
+            needed[place] = area.memory.count(depth, _with_checks(bits, protection))
     for number, process in enumerate(wiring.network.processes):
         own = process.kind.memories(process.takes, process.results, depths.get((number, -1), 0))
-        needed[number, -1] = sum(own_blocks(memory, area, larger.get((number, -1), 0)) for memory in own)
+        column = larger.get((number, -1), 0)
+        blocks = sum(own_blocks(memory, area, protection, column) for memory in own)
+        needed[number, -1] = blocks + logic_blocks(process.kind.logic, area.memory, protection)
     return needed
 
 
@@ -131,7 +154,7 @@ def larger_memories(wiring: Wiring, fifos: Iterable[Fifo], part: Part | None) ->
         for number, process in enumerate(wiring.network.processes)
     ]
     stays = (memory for memories in own for memory in memories if memory.filled or memory.stays)
-    tables = sum(own_blocks(memory, part.family.area) for memory in stays)
+    tables = sum(own_blocks(memory, part.family.area, Protection.NONE) for memory in stays)
     every = list(_candidates(wiring, depths, own, large, part.family.memory))
     possible = [candidate for candidate in every if large.ports > 1 or candidate.place[1] >= 0 or candidate.single]
     rest = sum(candidate.rest for candidate in every)

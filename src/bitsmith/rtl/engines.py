@@ -82,13 +82,13 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
 
 
 def _of_maps(process: ProcessText, kind: Engine, width: int) -> dict[str, int]:
-    """The parameters of the memory of numbers of such a ``width``: those that are checked have all bits everywhere."""
+    """The parameters of the memory of numbers of such a ``width``."""
     check, large = process.check(width), process.top.large
     parameters = process.large() | ({"CHECK": check} if check else {}) | ({"SINGLE": 1} if kind.gap > 1 else {})
     if large is not None and "LARGE" in parameters:
         rest = last_words(kind.maps[0], parameters["LARGE"], large, process.top.memory)
         parameters |= {"REST": rest} if rest else {}
-    elif kind.narrow[1] and not check:
+    elif kind.narrow[1]:
         parameters |= dict(zip(("WIDE", "LOW"), kind.narrow, strict=True))
     return parameters
 

@@ -17,6 +17,7 @@ from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.engine_layer import EngineLayer, Grid, Watched
 from bitsmith.dataflow.storage import weight_bits
 from bitsmith.dataflow.tokens import Stream
+from bitsmith.devices.protection import Protection
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import Ints, TensorType
@@ -357,7 +358,8 @@ def engine_of(
             layers += heads_of(own, unit.computed, held[unit.computed.held].first)
         else:
             layers.append(replace(own, held=held.get(unit.result)))
-    return Engine(tuple(layers), words, function.program, fed=fed, gap=region.gap)
+    checked = builder.directives.protection is not Protection.NONE
+    return Engine(tuple(layers), words, function.program, fed=fed, gap=region.gap, checked=checked)
 
 
 def engines(builder: DataflowBuilder) -> Iterator[tuple[Region, Row]]:
