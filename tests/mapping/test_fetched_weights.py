@@ -272,11 +272,11 @@ def test_a_memory_has_room_for_two_parts_in_a_row() -> None:
     """A pass of a convolution is one, all passes of other layers are."""
     network = assert_same(residual(), replace(shared(residual(), 250), weights_rate=FAST))
     (replay,) = (process.kind for process in network.processes if isinstance(process.kind, Replay))
-    assert replay.parts == ((22, 1), (36, 36), (36, 36), (36, 36), (36, 36), (2, 144), (4, 36), (108, 1))
+    assert replay.parts == ((18, 1), (36, 36), (36, 36), (36, 36), (36, 36), (2, 144), (4, 36), (108, 1))
     assert replay.places == 36 + 36
-    assert replay.source.tolist()[22 + 35 * 36 : 22 + 37 * 36 + 1] == [*range(22, 58), *range(58, 94), 58]
+    assert replay.source.tolist()[18 + 35 * 36 : 18 + 37 * 36 + 1] == [*range(18, 54), *range(54, 90), 54]
     assert len(replay.source) == sum(tokens * times for tokens, times in replay.parts)
-    assert np.array_equal(replay.source[-108:], np.arange(172, 280))
+    assert np.array_equal(replay.source[-108:], np.arange(168, 276))
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,8 @@ class Engine:
     @property
     def weight_bits(self) -> int:
         """Bits of a weight: a word of those that come has room for the biases of sums that leave at once."""
-        most = max(2, *(weight_bits(layer.weights) for layer in self.layers if layer.like is None))
+        distinct = {id(layer.weights): layer.weights for layer in self.layers}  # bands have the same ones
+        most = max(2, *map(weight_bits, distinct.values()))
         return max(most, -(-self.bias_bits * self.abreast // self.lanes)) if self.fed else most
 
     @property
@@ -158,7 +159,9 @@ class Engine:
 
     def words_of(self, layers: Sequence[EngineLayer]) -> Ints:
         """The words that come with a frame, for layers with any weights and biases that there is room for."""
-        biases = np.concatenate([layer.bias for layer in layers if layer.like is None])
+        biases = np.concatenate(
+            [layer.bias for layer, own in zip(layers, self.layers, strict=True) if own.like is None]
+        )
         half = 1 << (self.weight_bits - 1)
         room = np.zeros(self.biases * self.bias_group, dtype=np.object_)
         room[: len(biases)] = biases[: len(room)] % (1 << self.bias_bits)

@@ -336,9 +336,9 @@ def engine_of(
     """The engine of ``region``, with ``biases`` of its units; ``fed``: weights and biases come."""
     layers, watched, units = list[EngineLayer](), _watched(builder, region), executed(builder, region.units, row)
     words, placed = places_of(builder, units, row.banks)
-    visits, on_row = visits_of(units), layers_on(units, row)
+    visits, on_row, by_column = visits_of(units), layers_on(units, row), any(one.size > 1 for one in function.choices)
     firsts, places = {id(visit[0]): own for visit, own in zip(visits, placed, strict=True)}, dict[Tensor, int]()
-    held, bands = held_places(units, on_row), dict[tuple[NodeId, str], int]()
+    held, known = held_places(units, on_row), dict[object, int]()
     shared = {(one.result, one.name): those for one, *those in zip(region.units, biases, function.choices, strict=True)}
     for unit, layer in zip(units, on_row, strict=True):
         places = firsts.get(id(unit), places)
@@ -351,13 +351,16 @@ def engine_of(
         outside = (outside and math.prod(layer.windows) > 1) or unit.result in held
         of_unit = replace(layer, pitch=pitch, source=at[0], target=target, bias=bias, choices=choices)
         comes = numbers_of(builder, unit)[1] if len(visits) > 1 and id(unit) in firsts else 0
-        like = bands.setdefault((unit.result, unit.name), len(layers)) if unit.band else len(layers)
-        of_unit = replace(of_unit, like=like if like < len(layers) else None)
-        own = replace(of_unit, outside=outside, watched=seen, loads=comes, leaves=len(visits) > 1 and unit.leaves)
+        of_unit = replace(of_unit, outside=outside, watched=seen, loads=comes, leaves=len(visits) > 1 and unit.leaves)
         if unit.computed is not None:
-            layers += heads_of(own, unit.computed, held[unit.computed.held].first)
+            heads = heads_of(of_unit, unit.computed, held[unit.computed.held].first)
         else:
-            layers.append(replace(own, held=held.get(unit.result)))
+            heads = [replace(of_unit, held=held.get(unit.result))]
+        for head in heads:  # where other biases may come, only those of a unit are always alike
+            own = (unit.result, unit.name) if unit.room else None
+            alike = own, tuple(head.bias.tolist()), tuple(head.choices.tolist()) if by_column else ()
+            like = known.setdefault(alike, len(layers))
+            layers.append(replace(head, like=like if like < len(layers) else None))
     checked = builder.directives.protection is not Protection.NONE
     return Engine(tuple(layers), words, function.program, fed=fed, gap=region.gap, checked=checked)
 
