@@ -192,6 +192,25 @@ def test_fifos_of_any_size_are_tried_after_what_waits_in_them(
         assert graph.pace(acts, network, 256) == found.interval
 
 
+def test_fifos_are_tried_together_where_few_are_tried_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that are left after the largest one: they are as small or smaller, and frames still follow at the interval."""
+    monkeypatch.setattr("bitsmith.dataflow.schedule._LEAST_BITS", 1)
+    monkeypatch.setattr("bitsmith.dataflow.schedule._MOST_CORNERS", 0)
+    fewer = 0
+    for seed in range(100, 125):
+        network, latencies = small(seed)
+        graph, alone = (_SequencerGraph(network, latencies, Process.timing) for _ in range(2))
+        together, interval = graph.planned, graph.interval
+        with monkeypatch.context() as only:
+            only.setattr("bitsmith.dataflow.schedule._MOST_TRIED", 1)
+            single = alone.planned
+        bits = [graph._bits(range(len(graph.links)), one) for one in (together, single)]
+        assert bits[0] <= bits[1]
+        fewer += bits[0] < bits[1]
+        assert graph.pace(graph.run(together, 256, None), network, 256) == interval
+    assert fewer
+
+
 @pytest.mark.parametrize("seed", [1, 62, 116])
 def test_what_comes_after_the_last_token_waits_for_none(seed: int) -> None:
     """Windows that end in padding, from a FIFO of one place."""

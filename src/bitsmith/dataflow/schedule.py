@@ -2,14 +2,13 @@
 
 Everything is known in advance, since rates do not depend on data. Method: the slowest process sets the interval. The network is
 scheduled as soon as possible with unbounded FIFOs and inputs that come evenly at that interval; the most slots in use at once
-are the depths. What waits before a slow process often takes fewer bits further up (tokens before they become windows): so
-what fills the largest FIFOs is held back, one after another, until all tokens but one or two are taken, which stays if frames
-still follow at the interval and all FIFOs together have fewer bits. Memories within processes have as many places as their
-addresses. FIFOs of the depths found admit that schedule, and
-execution by data-driven rules is monotonic: with the same slots every action happens as early or earlier (G. Kahn, "The
-Semantics of a Simple Language for Parallel Programming", IFIP 1974; E. Lee, T. Parks, "Dataflow Process Networks", Proc. IEEE
-83(5), 1995). So no stall at the interface can lock the network up, and no FIFO lowers the rate. A second run with the depths
-found gives the exact cycles.
+are the depths. What waits before a slow process often takes fewer bits further up (tokens before they become windows): so what
+fills the largest FIFOs is held back, one after another, until all tokens but one or two are taken, which stays if frames still
+follow at the interval and all FIFOs together have fewer bits. Memories within processes have as many places as their addresses.
+FIFOs of the depths found admit that schedule, and execution by data-driven rules is monotonic: with the same slots every action
+happens as early or earlier (G. Kahn, "The Semantics of a Simple Language for Parallel Programming", IFIP 1974; E. Lee, T. Parks,
+"Dataflow Process Networks", Proc. IEEE 83(5), 1995). So no stall at the interface can lock the network up, and no FIFO lowers
+the rate. A second run with the depths found gives the exact cycles.
 
 So frames follow at the interval of the slowest sequencer, whatever parts a network has. They may follow faster at first: until
 a part that takes long catches up with a slow one that began early.
@@ -47,7 +46,7 @@ _BOUNDS = (1, 2)
 """Places that are tried for large FIFOs."""
 
 _MOST_TRIED, _MOST_CORNERS = 12, 1 << 24
-"""FIFOs that are tried, and corners of all sequences of their trials: where frames have millions of tokens, fewer are tried."""
+"""FIFOs that are tried alone, and corners of all sequences of their trials: where frames have millions of tokens, fewer."""
 
 _LEAST_BITS = 256
 """FIFOs that are not worth a trial have fewer."""
@@ -245,20 +244,21 @@ class _SequencerGraph:
         waits = self._waits(self._free, frames)
         tried, known = set[int](), Known(times, frozenset())
         most = min(_MOST_TRIED, 1 + _MOST_CORNERS // sum(len(at.places) for at in times))
-        while len(tried) < most:
+        while len(tried) < most or len(tried) == most < _MOST_TRIED:  # at last all that are left, together
             left = [k for k, link in enumerate(self.links) if k not in tried and link.constant is None]
-            if not left or max(self._bits([k], depths) for k in left) < _LEAST_BITS:
+            left = [k for k in left if self._bits([k], depths) >= _LEAST_BITS]
+            if not left:
                 break
-            number = max(left, key=lambda k: self._bits([k], depths))
-            tried.add(number)
+            numbers = left if len(tried) == most else [max(left, key=lambda k: self._bits([k], depths))]
+            tried.update(numbers)
             for bound in _BOUNDS:
-                later = self._held_back(self.links[number], known, waits, frames, bound)
+                later = self._held_back([self.links[k] for k in numbers], known, waits, frames, bound)
                 if not self._is_steady(later, interval, times if steady else ()):
                     continue
                 found = self._places(later, frames, interval, *((times, depths) if steady else ()))
                 if self._bits(all_links, found) < self._bits(all_links, depths):
                     times, depths, steady = later, found, True
-                    known = Known(times, known.held | {self.links[number].writer})
+                    known = Known(times, known.held | {self.links[k].writer for k in numbers})
                     break
         chosen = [not link.within or link.constant is not None for link in self.links]
         return [depth if is_chosen else _rounded(depth) for is_chosen, depth in zip(chosen, depths, strict=True)]
@@ -286,13 +286,15 @@ class _SequencerGraph:
         return sum(self.links[k].bits * depths[k] for k in links)
 
     def _held_back(
-        self, link: Link, known: Known, waits: Sequence[Sequence[Wait]], frames: int, bound: int
+        self, held: Sequence[Link], known: Known, waits: Sequence[Sequence[Wait]], frames: int, bound: int
     ) -> list[Polyline]:
-        """The times if what fills ``link`` acts only when all but ``bound`` of its tokens are taken as ``known`` has it."""
-        times, wait = list(known.times), self._waits_for_room(link, frames, bound)
-        if wait is not None:
-            times[link.writer] = raised(known.times, times[link.writer], [wait], self.sequencers[link.writer].gap, None)
-        return self._settled(times, waits, [link.writer], [None] * len(times), known)
+        """The times if what fills ``held`` acts only when all but ``bound`` of its tokens are taken as ``known`` has it."""
+        times, writers = list(known.times), [link.writer for link in held]
+        for link in held:
+            wait, gap = self._waits_for_room(link, frames, bound), self.sequencers[link.writer].gap
+            if wait is not None:
+                times[link.writer] = raised(known.times, times[link.writer], [wait], gap, None)
+        return self._settled(times, waits, writers, [None] * len(times), known)
 
     def _is_steady(self, times: Sequence[Polyline], interval: int, before: Sequence[Polyline] = ()) -> bool:
         """Return True if the last two frames are alike, as they are ``before``, where times may be the same."""
