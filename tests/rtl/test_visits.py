@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from tests.mapping.test_fetched_weights import FAST
 from tests.mapping.test_visits import assert_one_engine, beside
+from tests.properties.convolutional import channels_of_their_own, turns
 from tests.properties.transformers import FORMAT, attended, dense, in_few_cycles, in_visits, transformer
 from tests.rtl.streaming import assert_streams
 
@@ -91,6 +93,17 @@ def test_numbers_of_few_bits_lie_after_those_of_many(
     kinds = [one.kind for one in partition(program, directives).processes if isinstance(one.kind, Engine)]
     assert [(kind.number_bits, kind.narrow[1]) for kind in kinds] == [(8, 6)]
     assert_streams(program, directives, tmp_path, seed, frames=3)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_each_of_several_banks_has_numbers_of_few_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_WORTH", 1)
+    program = drop_dead(channels_of_their_own(16), keep_probes=False)
+    directives = replace(turns(16, program), parallel=False, reuse=dict.fromkeys(turns(16, program).reuse, 60))
+    kinds = [one.kind for one in partition(program, directives).processes if isinstance(one.kind, Engine)]
+    assert [(kind.banks, kind.number_bits, *kind.narrow) for kind in kinds if kind.narrow[1]] == [(8, 13, 25, 7)]
+    assert_streams(program, directives, tmp_path, 16, frames=3)
 
 
 @pytest.mark.slow
