@@ -1,4 +1,4 @@
-"""Runs the slow and tools tests that CI leaves out, over several sessions: ``python -m tests.slow_runs --minutes 60``.
+"""Runs the slow and tools tests that CI leaves out, over several runs: ``python -m tests.slow_runs --minutes 60``.
 
 ``slow_runs.tsv`` has a line for each file of tests: how many it has, how many ran at which commit, seconds of processor time.
 Files come first that are not complete or have failed at another commit, the cheapest first, then those of the oldest commits.
