@@ -57,11 +57,11 @@ def _is_weights(thing: object, modules: tuple[str, ...]) -> bool:
     return isinstance(thing, Mapping) and bool(thing) and all(hasattr(value, "shape") for value in thing.values())
 
 
-def _is_tree_of_weights(thing: object, modules: tuple[str, ...]) -> bool:
+def _is_tree_of_weights(thing: object) -> bool:
     """Return True of weights in dictionaries within dictionaries, as JAX has them."""
     if not isinstance(thing, Mapping):
         return hasattr(thing, "shape")
-    return bool(thing) and all(_is_tree_of_weights(value, modules) for value in thing.values())
+    return bool(thing) and all(map(_is_tree_of_weights, thing.values()))
 
 
 def _file(suffixes: tuple[str, ...], magic: bytes | None = None, at: int = 0) -> Callable[[Path, bytes], bool]:
@@ -170,7 +170,7 @@ OBJECTS = (
     ),
     ForeignObject(
         "{name}, weights without the function that they belong to",
-        lambda thing, modules: isinstance(thing, Mapping) and _is_tree_of_weights(thing, modules),
+        lambda thing, modules: isinstance(thing, Mapping) and _is_tree_of_weights(thing),
         _JAX,
     ),
     ForeignObject(

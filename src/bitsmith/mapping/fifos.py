@@ -63,9 +63,8 @@ def _rates(chosen: Mapping[Place, Stream], rate: float, others: int, bus: Weight
     places = {place: stream.tokens * stream.bits for place, stream in chosen.items()}
     moved = sum(places.values())
     left, rates = rate * moved / (2 * moved + others), dict[Place, float]()
-    for place in sorted(
-        places, key=lambda place: chosen[place].tokens, reverse=True
-    ):  # those first that can use the least of it
+    # Those with the most tokens can use the least of it, so that they come first.
+    for place in sorted(places, key=lambda place: chosen[place].tokens, reverse=True):
         bits, own = chosen[place].bits, left * places[place] / moved
         rates[place] = min(own, bits) if bus is None else own
         left, moved = left - rates[place], moved - places[place]

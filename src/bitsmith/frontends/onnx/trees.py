@@ -155,7 +155,7 @@ def _classifier(call: Call) -> tuple[Value | None, ...]:
     post = call.attributes.text("post_transform", "NONE")
     if classes == 2 and (post == "SOFTMAX" if used.size == 1 else call.wanted[0] or _numbers(call, "base_values").size):
         raise UnsupportedError(
-            f"two classes, {used.size} of which have weights, with SOFTMAX, labels or base values: onnxruntime has others",
+            f"two classes, {used.size} of which have weights, with SOFTMAX, labels or base values: onnxruntime differs",
             accepted="weights of one class and no SOFTMAX; or weights of both, without base values and labels",
             remedy="give the model that was trained, or leave out the output of labels",
         )

@@ -100,8 +100,8 @@ class _Reading:
         self._where = where
         self._custom = custom
         self._samples = _samples(graph, where)
-        self._like = Counted(graph.inputs, self._samples if alone else None)
-        self._counted = dict[str, None]()
+        self._counted = Counted(graph.inputs, self._samples if alone else None)
+        self._warned = dict[str, None]()
         self._draft = Draft(allow_approximate=allow_approximate)
         self._origins: list[Node] = []
         self._used = _needed(graph) - computed.keys()
@@ -128,10 +128,10 @@ class _Reading:
         if not outputs:
             raise UnsupportedError("a model without results", where=self._where)
         names = self._names(self._draft.needed([*inputs, *outputs]))
-        if self._counted:
+        if self._warned:
             warn(
                 f"{self._where} is exported for {self._samples} samples, and may compute with that number: "
-                f"{', '.join(self._counted)}. Such a value is a constant of the "
+                f"{', '.join(self._warned)}. Such a value is a constant of the "
                 "circuit. If that is meant, all is well; else export it for any number of samples, or for one.",
                 FidelityWarning,
             )
@@ -170,8 +170,8 @@ class _Reading:
                 call.ignore(*translation.ignored)
                 call.check_all_read()
             own = not node.module.built_in and translation.becomes != "nothing"
-            if own and self._like.is_in(node, call.numbers):
-                self._counted[_called(node)] = None
+            if own and self._counted.is_in(node, call.numbers):
+                self._warned[_called(node)] = None
             found = result if isinstance(result, tuple) else (result,)
             for name, value in zip(node.results, found, strict=False):
                 if name is not None:
