@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow.kinds import Sweep
-from bitsmith.dataflow.storage import Memory
+from bitsmith.dataflow.storage import Memory, Words
 from bitsmith.devices.blocks import table_parts
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family
@@ -325,10 +325,14 @@ def test_queues_hold_no_bits_that_nothing_reads(family: Family) -> None:
 def test_lines_of_one_length_share_a_counter_of_their_places(words: int, bits: int) -> None:
     """Places are numbered from 0; a line of three words is registers."""
     count, memories = Count(ECP5), Count(ECP5)
-    _window_of(count, [Memory(words, 8), Memory(words, 8), Memory(3, 8)], np.ones(4, dtype=np.bool_))
+    _window_of(count, [_line(words, 8), _line(words, 8), _line(3, 8)], np.ones(4, dtype=np.bool_))
     for _ in range(2):
         memories.memory(words, 8, 1)
     assert count.ff == memories.ff + 3 * 8 + bits
+
+
+def _line(words: int, bits: int) -> Memory:
+    return Memory(words, bits, Words.IN_TURN, stays=False)
 
 
 def _window_of(count: Count, lines: list[Memory], read: Mask) -> None:
@@ -343,7 +347,7 @@ def _window_of(count: Count, lines: list[Memory], read: Mask) -> None:
 def test_bits_of_taps_that_nothing_reads_wait_in_shift_registers(family: Family, luts: int, ffs: int) -> None:
     """The last tap is the newest: of its elements one is read a step later, too, one three steps later, one at once alone."""
     count, read = Count(family), np.array([[0, 1, 0], [0, 0, 0], [1, 0, 0], [1, 1, 1]], dtype=np.bool_)
-    _window_of(count, [Memory(1, 24)] * 3, read.ravel())
+    _window_of(count, [_line(1, 24)] * 3, read.ravel())
     assert (count.lut, count.ff) == (luts, ffs)
 
 

@@ -12,7 +12,7 @@ import pytest
 from bitsmith.dataflow import engine
 from bitsmith.dataflow.kinds import Engine, FoldedProduct, Reorder
 from bitsmith.dataflow.schedule import fifos
-from bitsmith.dataflow.storage import Memory
+from bitsmith.dataflow.storage import Memory, Words
 from bitsmith.dataflow.timing import reorder_rows
 from bitsmith.dataflow.wires import Wiring
 from bitsmith.devices.blocks import LargeMemory
@@ -80,7 +80,8 @@ def test_engines_take_a_memory_of_one_port_where_blocks_are_too_few(blocks: int,
 )
 def test_a_part_holds_memories_in_blocks_or_in_larger_ones(part: str, beside: int, number: int, held: bool) -> None:
     """Each 32,768 numbers of 9 bits: 16 block memories, or one of 96 larger ones, two where 16 numbers are read at once."""
-    assert can_hold(Memory(32768 // beside, 9, beside=beside, splits=True), number, resolve_part(part)) is held
+    memory = Memory(32768 // beside, 9, Words.BY_ADDRESS, stays=False, beside=beside, splits=True)
+    assert can_hold(memory, number, resolve_part(part)) is held
 
 
 def test_engines_have_no_more_parts_than_there_are_memories_of_one_port() -> None:
@@ -156,6 +157,22 @@ def test_tables_of_another_order_are_among_the_memory_blocks_that_are_needed() -
     differing = reduce(or_, rows) ^ reduce(and_, rows)
     assert (table.words, table.bits, table.differing) == (len(rows), width, differing.bit_count())
     assert needed[place] == guess_layout(program, directives, family, None).bram
+
+
+@pytest.mark.parametrize("name", ["xczu7ev", "xc7z020"])
+@pytest.mark.parametrize(("size", "blocks"), [(6, 0), (16, 3)])
+def test_the_planner_counts_small_memories_that_are_read_by_address_as_the_estimate_does(
+    name: str, size: int, blocks: int
+) -> None:
+    """No module declares these block memory: synthesis puts few words into look-up tables, of 2,048 bits and more, too."""
+    builder, part = ProgramBuilder(), resolve_part(name)
+    x = builder.input("x", (size, size, 8), FixedFormat(True, 8, 4))
+    program = builder.program([("y", builder.transpose(x, (1, 0, 2)))])
+    directives = Directives({}, False, block=part.family.area.block, part=part)
+    network = partition(program, directives)
+    planned, _ = fifos(network, {})
+    assert sum(blocks_needed(Wiring(network), planned, part, Protection.NONE).values()) == blocks
+    assert guess_layout(program, directives, part.family, None).bram == blocks
 
 
 def grown(kind: Engine, rng: np.random.Generator) -> Engine:

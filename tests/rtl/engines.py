@@ -112,7 +112,7 @@ def proof_parameters(
     """
     loads = [layer.loads for layer in layers if layer.loads] or [tokens]
     one = (0,) * len(loads) if len(loads) > 1 else None
-    engine = Engine(tuple(layers), words, wrapping(width), shares=one, gives=one)
+    engine = Engine(tuple(layers), words, wrapping(width), fed=False, gap=1, checked=False, shares=one, gives=one)
     parameters, descriptors = engine_parameters(engine, tokens, Element(width, True, 0), width)
     bits = sum(width for _, width in descriptors[0])
     rows = [[(int(one), WIDTH) for one in row] for each in layers for row in each.rows(engine.lanes)]

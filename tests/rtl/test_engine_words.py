@@ -25,7 +25,8 @@ LAYERS = (
 def test_each_field_has_room_for_all_layers(order: tuple[int, ...]) -> None:
     """As has each parameter that says how many bits a number takes."""
     layers = tuple(LAYERS[k] for k in order)
-    parameters, words = engine_parameters(Engine(layers, 80, wrapping()), 5, Element(WIDTH, True, 0), WIDTH)
+    engine = Engine(layers, 80, wrapping(), fed=False, gap=1, checked=False)
+    parameters, words = engine_parameters(engine, 5, Element(WIDTH, True, 0), WIDTH)
     assert len({tuple(width for _, width in fields) for fields in words}) == 1
     for fields, layer in zip(words, layers, strict=True):
         first, _, *steps = layer.addresses

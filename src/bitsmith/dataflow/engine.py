@@ -11,7 +11,7 @@ import numpy as np
 from bitsmith.dataflow.engine_layer import EngineLayer, Grid, windows_over
 from bitsmith.dataflow.logic import Logic
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.storage import Memory, Words, weight_bits
+from bitsmith.dataflow.storage import Memory, Words, table, weight_bits
 from bitsmith.dataflow.timing import ProcessTiming, single
 from bitsmith.dataflow.tokens import Streams
 from bitsmith.emulate import Emulator
@@ -51,15 +51,15 @@ class Engine:
     layers: tuple[EngineLayer, ...]
     words: int
     program: Program
-    fed: bool = False
-    gap: int = 1
-    checked: bool = False
+    fed: bool
+    gap: int
+    checked: bool
     shares: tuple[int, ...] | None = None
     gives: tuple[int, ...] | None = None
 
     @property
     def logic(self) -> Logic:
-        return Logic(self.program, terms=1, accumulates=True, copies=self.positions * self.abreast)
+        return Logic(self.program, None, terms=1, accumulates=True, copies=self.positions * self.abreast)
 
     @property
     def lanes(self) -> int:
@@ -98,7 +98,7 @@ class Engine:
         if not read:
             return None
         bits = max(weight_bits(layer.weights) for layer in read)
-        return Memory(rows, bits, beside=max(layer.lanes for layer in read), stays=True)
+        return Memory(rows, bits, Words.IN_TURN, stays=True, beside=max(layer.lanes for layer in read))
 
     @property
     def positions(self) -> int:
@@ -236,13 +236,13 @@ class Engine:
         """The weights, those of a step in each word."""
         words = sum(layer.words for layer in self.layers)
         bits = self.lanes * self.weight_bits
-        return Memory(words, bits, filled=True, differing=bits)
+        return table(words, bits, bits)
 
     @property
     def maps(self) -> list[Memory]:
         """The banks of each position."""
-        size = self.bank_words, self.number_bits
-        banks = Memory(*size, beside=self.banks, splits=True, ways=Words.BY_ADDRESS, narrow=self.narrow)
+        kind, size = Words.BY_ADDRESS, (self.bank_words, self.number_bits)
+        banks = Memory(*size, kind, stays=False, beside=self.banks, splits=True, narrow=self.narrow)
         return [banks] * self.positions
 
     @property
@@ -258,8 +258,8 @@ class Engine:
         rows = [count, *[count // self.abreast] * (self.abreast - 1)] if bits else []
         words = [self.biases] if self.biases else []
         return [
-            *[Memory(each, self.bias_bits * self.bias_group, ways=Words.BY_ADDRESS, stays=True) for each in words],
-            *[Memory(each, bits, filled=True, differing=bits) for each in rows],
+            *[Memory(each, self.bias_bits * self.bias_group, Words.BY_ADDRESS, stays=True) for each in words],
+            *[table(each, bits, bits) for each in rows],
         ]
 
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:

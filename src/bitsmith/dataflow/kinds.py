@@ -17,13 +17,14 @@ from typing import ClassVar, TypeAlias
 
 import numpy as np
 
+from bitsmith.dataflow import storage
 from bitsmith.dataflow.engine import Engine as Engine
 from bitsmith.dataflow.logic import NO_LOGIC, Logic
 from bitsmith.dataflow.outside import Outside as Outside
 from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.replay import Replay as Replay
 from bitsmith.dataflow.replay import StoredWeights
-from bitsmith.dataflow.storage import Memory, addressed, kept_bits, line_lengths, no_memories, weight_bits, weight_rows
+from bitsmith.dataflow.storage import Memory, Words, addressed, line_lengths, no_memories, table
 from bitsmith.dataflow.timing import (
     ProcessTiming,
     Sequencer,
@@ -91,7 +92,7 @@ class Rom:
 
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
         bits = results[0].bits
-        return [Memory(len(self.words), bits, filled=True, differing=None if self.loaded else bits)]
+        return [table(len(self.words), bits, None if self.loaded else bits)]
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         return [self.raw]
@@ -113,7 +114,7 @@ class Map:
 
     @property
     def logic(self) -> Logic:
-        return Logic(self.program)
+        return Logic(self.program, 0, terms=0, accumulates=False, copies=1)
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         return [objects(result) for result in Emulator(self.program, threads=1).run_raw(tokens)]
@@ -163,22 +164,22 @@ class FoldedProduct:
     def kept_bits(self) -> tuple[int, int]:
         """Bits of a tile that differ between tiles, and as many of them as are unlike each other; all if they can be loaded."""
         tiles = self._tiles
-        return (weight_bits(tiles) * tiles.shape[1],) * 2 if self.loaded else kept_bits(tiles)
+        return (storage.weight_bits(tiles) * tiles.shape[1],) * 2 if self.loaded else storage.kept_bits(tiles)
 
     @property
     def weight_rows(self) -> tuple[float, float]:
         """The shares of weights of a tile, and of their bits, that multipliers need; all if they can be loaded."""
-        return (1.0, 1.0) if self.loaded else weight_rows(self._tiles)
+        return (1.0, 1.0) if self.loaded else storage.weight_rows(self._tiles)
 
     @property
     def table(self) -> Memory:
         """The weights, a tile in each word."""
         tiles, differing = self._tiles, None if self.loaded else self.kept_bits[0]
-        return Memory(len(tiles), weight_bits(tiles) * tiles.shape[1], filled=True, differing=differing)
+        return table(len(tiles), storage.weight_bits(tiles) * tiles.shape[1], differing)
 
     @property
     def logic(self) -> Logic:
-        return Logic(terms=self.tile[0], accumulates=True)
+        return Logic(None, None, terms=self.tile[0], accumulates=True, copies=1)
 
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
         return [self.table]
@@ -206,7 +207,7 @@ class Window:
     logic: ClassVar[Logic] = NO_LOGIC
 
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
-        return [Memory(length, takes[0].bits) for length in line_lengths(self.op, takes[0].grid)]
+        return [Memory(n, takes[0].bits, Words.IN_TURN, stays=False) for n in line_lengths(self.op, takes[0].grid)]
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         have, want = takes[0].token, results[0].token
@@ -246,7 +247,7 @@ class Sweep:
         return taken.grid[: len(self.op.size)]
 
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
-        return [Memory(addressed(depth), results[0].bits)]
+        return [Memory(addressed(depth), results[0].bits, Words.BY_ADDRESS, stays=False)]
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         source = moved(self.op, self.positions(takes[0])).reshape(-1, 1, 1, math.prod(self.op.size), 1)
@@ -274,7 +275,7 @@ class Reduce:
     op: ops.Sum | ops.AMax
     count: int
 
-    logic: ClassVar[Logic] = Logic(accumulates=True)
+    logic: ClassVar[Logic] = Logic(None, None, terms=0, accumulates=True, copies=1)
     memories = no_memories
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
@@ -328,7 +329,8 @@ class Reorder:
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
         if is_monotone(self.source):
             return []
-        return [Memory(addressed(depth), takes[0].bits), order_table(self.source, takes[0].tokens, depth)]
+        tokens = Memory(addressed(depth), takes[0].bits, Words.BY_ADDRESS, stays=False)
+        return [tokens, order_table(self.source, takes[0].tokens, depth)]
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         return [with_zeros(tokens[0])[self.source]]
@@ -373,7 +375,7 @@ class Scan:
 
     @property
     def logic(self) -> Logic:
-        return Logic(self.body)
+        return Logic(self.body, self.states, terms=0, accumulates=False, copies=1)
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         return [self.run_on(tokens)[0]]

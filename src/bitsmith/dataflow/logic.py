@@ -11,16 +11,19 @@ class Logic:
 
     Args:
         program: the token function.
+        states: the first operands of that which are tokens of operands at the first step of a frame alone; all others are, in
+            their order, at each step. None: it has no function, or one of operands that the process makes.
         terms: products that are added up, before the token function.
         accumulates: a step also adds to (or compares with) what earlier ones left.
         copies: circuits of the token function, side by side.
     """
 
-    program: Program | None = None
-    terms: int = 0
-    accumulates: bool = False
-    copies: int = 1
+    program: Program | None
+    states: int | None
+    terms: int
+    accumulates: bool
+    copies: int
 
 
-NO_LOGIC = Logic()
+NO_LOGIC = Logic(None, None, terms=0, accumulates=False, copies=1)
 """Tokens only move."""

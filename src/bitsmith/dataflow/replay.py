@@ -10,7 +10,7 @@ import numpy as np
 
 from bitsmith.dataflow.logic import NO_LOGIC, Logic
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.storage import Memory
+from bitsmith.dataflow.storage import Memory, Words
 from bitsmith.dataflow.timing import ProcessTiming, Sequencer, counted
 from bitsmith.dataflow.tokens import Numbers, Streams
 from bitsmith.ir.types import Ints
@@ -42,7 +42,7 @@ class Replay:
     logic: ClassVar[Logic] = NO_LOGIC
 
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
-        return [Memory(self.places, takes[0].bits)]
+        return [Memory(self.places, takes[0].bits, Words.BY_ADDRESS, stays=False)]
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         return [tokens[0][self.source]]

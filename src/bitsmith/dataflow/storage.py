@@ -29,23 +29,23 @@ class Memory:
 
     Args:
         words, bits: its size.
+        ways: those to its words.
+        stays: it is no larger memory in any case.
         filled: it has contents from the start.
         differing: of a table, the bits of a word that are not the same in all words; None if it can be written.
         beside: memories of this size, a power of two of them, that are read at the same place.
         splits: the last words may be memory of another kind than the first ones.
-        ways: those to its words.
-        stays: it is no larger memory in any case.
         narrow: unless it is a larger one, only so many first words have all bits, and those after them have so few; 0: all have.
     """
 
     words: int
     bits: int
+    ways: Words
+    stays: bool
     filled: bool = False
     differing: int | None = None
     beside: int = 1
     splits: bool = False
-    ways: Words = Words.IN_TURN
-    stays: bool = False
     narrow: tuple[int, int] = (0, 0)
 
     @property
@@ -63,6 +63,11 @@ class Memory:
 def no_memories(kind: object, takes: Streams, results: Streams, depth: int) -> list[Memory]:
     """No memories, as a method of kinds that have none."""
     return []
+
+
+def table(words: int, bits: int, differing: int | None) -> Memory:
+    """A memory with contents, as tables are; ``differing`` as in :class:`Memory`."""
+    return Memory(words, bits, Words.BY_ADDRESS, stays=True, filled=True, differing=differing)
 
 
 def addressed(depth: int) -> int:

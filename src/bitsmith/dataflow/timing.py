@@ -13,7 +13,7 @@ import numpy as np
 
 from bitsmith.base.lately import lately
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.storage import Memory
+from bitsmith.dataflow.storage import Memory, table
 from bitsmith.dataflow.tokens import Grid, Numbers, period
 from bitsmith.ir import ops
 
@@ -174,7 +174,7 @@ def order_table(source: Numbers, tokens: int, depth: int) -> Memory:
     """The table by which a memory of ``depth`` tokens is read."""
     parts = _order(source, tokens, depth)
     differing = sum(int(np.bitwise_or.reduce(part) ^ np.bitwise_and.reduce(part)).bit_count() for part, _ in parts)
-    return Memory(len(source), sum(bits for _, bits in parts), filled=True, differing=differing)
+    return table(len(source), sum(bits for _, bits in parts), differing)
 
 
 def reorder_rows(source: Numbers, tokens: int, depth: int) -> tuple[list[int], int]:

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitsmith.dataflow.kinds import Map
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.wires import Wires, Wiring
 from bitsmith.estimate.count import REGISTERS
@@ -25,7 +24,7 @@ def wiring_of_circuits(
     computed: dict[int, list[Wires]] = {}
     wiring = Wiring(network, computed)
     for number, process in enumerate(network.processes):
-        if number in cores and isinstance(process.kind, Map):
+        if number in cores and process.kind.logic.states == 0:
             netlist, _ = beside_its_operands(cores[number], wiring, number, depths)
             sizes = np.cumsum([stream.token.size for stream in process.results])[:-1]
             computed[number] = np.split(_results(netlist), sizes)
@@ -47,7 +46,7 @@ def beside_its_operands(
     core: Pipelined, wiring: Wiring, number: int, depths: Mapping[tuple[int, int], int]
 ) -> Pipelined:
     """The circuit of a process without what it computes twice; states of recurrences are alike at the first step only."""
-    if not isinstance(wiring.network.processes[number].kind, Map):
+    if wiring.network.processes[number].kind.logic.states != 0:
         return core
     return joined(core, _wires_read(wiring, number, depths))
 

@@ -286,9 +286,7 @@ class Count:
         self.contents(rows, width)
         self.places(address + depth.bit_length() + (reads - 1).bit_length())
         self.ff += address + depth.bit_length()
-        if column:
-            self.memory(Words.IN_TURN, places, taken.bits, column)
-        elif not self.memory(Words.BY_ADDRESS, places, taken.bits):
+        if not self.memory(Words.BY_ADDRESS, places, taken.bits, column):
             self.ff += taken.bits
 
     def contents(self, rows: Sequence[int], width: int) -> None:

@@ -8,7 +8,7 @@ from typing import TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.dataflow.kinds import Engine, Interleave, Reduce, Reorder, Rom, Scan, Sweep, WidthConverter, Window
+from bitsmith.dataflow.kinds import Interleave, Reduce, Reorder, Rom, Sweep, WidthConverter, Window
 from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir import ops
@@ -92,10 +92,9 @@ def _of_process(process: Process, results: Sequence[Mask], core: Pipelined | Non
         # Parts or taps follow each other: an element of one stands for those of all others.
         parts = results[0].reshape(-1, min(sizes[0], results[0].size)).any(axis=0)
         return OperandsRead([np.resize(parts, sizes[0])], None, results)
-    if core is None or isinstance(process.kind, Engine):
+    if core is None or process.kind.logic.states is None:
         return OperandsRead([np.ones(size, dtype=np.bool_) for size in sizes], core, results)
-    netlist, stages = core
-    states = sum(sizes[: process.kind.states]) if isinstance(process.kind, Scan) else 0
+    (netlist, stages), states = core, sum(sizes[: process.kind.logic.states])
     wanted = np.concatenate([np.zeros(states, dtype=np.bool_), *results])
     while True:
         left = _with_results(netlist, wanted)

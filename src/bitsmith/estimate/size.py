@@ -212,19 +212,17 @@ def estimate_network(
     larger, reads = larger_memories(wiring, places, directives.part), operands_read(network, cores, together)
     wiring = wiring_of_circuits(network, cores, depths) if cores else wiring
     for number, process in enumerate(network.processes):
-        before, read = count.cells.plus(count.shares.total, -1.0), reads[number]
-        for _ in range(process.kind.logic.copies):
+        before, read, logic = count.cells.plus(count.shares.total, -1.0), reads[number], process.kind.logic
+        for _ in range(logic.copies if logic.program else 0):
             if read.core:
                 made = size_of(*beside_its_operands(read.core, wiring, number, depths), family)
                 count.made(made)
                 within += made.bram  # which has registers
-            else:
-                depth, column = (found.get((number, -1), 0) for found in (depths, larger))
-                _count_process(count, wiring, number, depth, column, read, kept.get(number, (None, 0.0))[0])
-        if isinstance(process.kind, Scan):
-            _count_states(count, process.kind, read.operands)
-        if isinstance(process.kind, Engine):
-            count_engine(count, process.kind, process.takes, larger.get((number, -1), 0))
+            elif logic.program:
+                zeros = wiring.of_products(number, logic.program) if logic.states == 0 else {}
+                count.registered(logic.program, zeros, kept.get(number, (None, 0.0))[0])
+        depth, column = (found.get((number, -1), 0) for found in (depths, larger))
+        _count_process(count, wiring, number, depth, column, read)
         for operand in range(len(process.args)):
             column = larger.get((number, operand), 0)
             changes = _bits_read(process, operand, read) & changing(network, process.args[operand])
@@ -265,7 +263,7 @@ def _bits_read(process: Process, operand: int, read: OperandsRead) -> Mask:
     """The bits of a token that a process reads: of others synthesis keeps no registers."""
     token = process.takes[operand].token
     widths = np.broadcast_to(token.width, token.shape).ravel()
-    if read.core is None or isinstance(process.kind, Engine):
+    if read.core is None or process.kind.logic.states is None:
         return np.repeat(read.operands[operand].ravel(), widths)
     netlist = read.core[0]
     sizes = [mask.size for mask in read.operands]
@@ -289,15 +287,11 @@ def _count_states(count: Count, kind: Scan, read: Sequence[Mask]) -> None:
     count.lut += bits * count.area.mux2_luts.per_bit + steps
 
 
-def _count_process(
-    count: Count, wiring: Wiring, number: int, depth: int, column: int, read: OperandsRead, kept: int | None
-) -> None:
-    """Count a process with a memory of ``depth`` tokens, whose memories are larger ones if there is a ``column``."""
+def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column: int, read: OperandsRead) -> None:
+    """Count what a process has besides token functions: a memory of ``depth`` tokens, larger ones if there is a ``column``."""
     process = wiring.network.processes[number]
     kind = process.kind
     match kind:
-        case Map():
-            count.registered(kind.program, wiring.of_products(number, kind.program), kept)
         case FoldedProduct():
             taken, wires = process.takes[0].token, wiring.of_operand(number)
             count.fold(kind, taken, process.results[0].token, (wires >= 0).reshape(taken.shape), distinct(wires))
@@ -341,9 +335,11 @@ def _count_process(
             count.ff += (states * kind.rounds).bit_length() + 1
             count.lut += (states * kind.rounds).bit_length()
             count.ff += kind.kept * (states * process.results[0].bits + 1)
-        case Scan(program) | Engine(program=program):
-            count.registered(program, {}, kept)
-        case Source() | Sink() | Outside():
+        case Scan():
+            _count_states(count, kind, read.operands)
+        case Engine():
+            count_engine(count, kind, process.takes, column)
+        case Source() | Sink() | Outside() | Map():
             pass
         case _:
             assert_never(kind)

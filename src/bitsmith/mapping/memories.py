@@ -194,7 +194,8 @@ def _candidates(
     wiring: Wiring, depths: Mapping[Place, int], own: Sequence[Sequence[Memory]], large: LargeMemory, block: MemoryBlock
 ) -> Iterator[Candidate]:
     """All memories without contents that would be block memories: FIFOs, and those that processes have as their ``own``."""
-    sizes = {place: [Memory(depth, _held_bits(wiring, *place))] for place, depth in depths.items() if place[1] >= 0}
+    bits = {place: _held_bits(wiring, *place) for place in depths if place[1] >= 0}
+    sizes = {place: [Memory(depths[place], held, Words.IN_TURN, stays=False)] for place, held in bits.items()}
     sizes |= {
         (number, -1): [memory for memory in memories if not (memory.filled or memory.stays)]
         for number, memories in enumerate(own)

@@ -68,9 +68,10 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
         **fills,
     }
     ports |= process.fault("numbers", number.width)
-    if kind.held is not None and (check := process.check_beside(kind.held)):
+    if (held := kind.held) is not None and (check := process.check_beside(held.words, held.bits)):
         parameters["HELD_CHECK"] = check
-        ports["fault"] = joined([ports["fault"], process.faults("computed weights", kind.held)])
+        faults = process.faults("computed weights", held.words, held.bits, held.beside)
+        ports["fault"] = joined([ports["fault"], faults])
     kept, _ = cores[0][1]
     ports["core_held"] = "1'b0" if kind.held is None else kept.converted([Element(kind.held.bits, True, 0)])
     for result, gives in zip(process.y[:-1], process.gives, strict=False):

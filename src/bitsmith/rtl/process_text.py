@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from bitsmith.dataflow import storage
 from bitsmith.dataflow.processes import OutputPort, Process, gives_back
 from bitsmith.dataflow.wires import repeats
 from bitsmith.ir.program import Program
@@ -155,17 +154,16 @@ class ProcessText:
         if not self.check(width):
             return {"fault": self.top.word(f"unused_{self.named('fault')}", 2)}
         words = self._blocks(0)
-        return {"fault": self.faults(content, storage.Memory(max(words), width, beside=len(words)))}
+        return {"fault": self.faults(content, max(words), width, len(words))}
 
-    def faults(self, content: str, memory: storage.Memory) -> str:
-        """The wires for faults of memories with check bits, as many as are beside each other."""
-        size = memory.words, memory.bits
-        checked = CheckedMemory(label_of(self.process.layers), content, *size, is_table=False, number=memory.beside)
+    def faults(self, content: str, words: int, bits: int, number: int) -> str:
+        """The wires for faults of ``number`` memories with check bits beside each other."""
+        checked = CheckedMemory(label_of(self.process.layers), content, words, bits, is_table=False, number=number)
         return self.top.checks.wires([checked])
 
-    def check_beside(self, memory: storage.Memory) -> int:
+    def check_beside(self, words: int, bits: int) -> int:
         """Check bits of the words of a memory beside those of its kind."""
-        return self.top.checks.bits(memory.bits) if takes_block(memory.words, memory.bits, self.top.memory) else 0
+        return self.top.checks.bits(bits) if takes_block(words, bits, self.top.memory) else 0
 
     def buffer(self, module: str, parameters: Mapping[str, int], ports: Mapping[str, str], x: str, width: int) -> None:
         """Instantiate a module that gives the words of ``x``, or zeros, out of a memory."""

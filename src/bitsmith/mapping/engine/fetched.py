@@ -11,7 +11,7 @@ from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.engine_layer import EngineLayer
 from bitsmith.dataflow.kinds import Replay, Source
 from bitsmith.dataflow.replay import StoredWeights
-from bitsmith.dataflow.storage import Memory, weight_bits
+from bitsmith.dataflow.storage import weight_bits
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.devices.family import Part
 from bitsmith.devices.system import beat_bytes
@@ -60,8 +60,8 @@ def _places_ahead(
     if part is None:
         return places
     maps = engine.positions * engine.banks * part.family.memory.count(engine.bank_words, engine.number_bits)
-    biases = Memory(engine.biases, engine.bias_bits * engine.bias_group)
-    choices = Memory(engine.results_of_windows, len({layer.name for layer in engine.layers}).bit_length())
+    biases = engine.biases, engine.bias_bits * engine.bias_group
+    choices = engine.results_of_windows, len({layer.name for layer in engine.layers}).bit_length()
     if not has_room(places, bits, maps + blocks_beside(part, (biases, choices)), 1, part):
         return max(held) + _LEAST_HELD
     wanted, lacking = places, 0  # when a part begins, of those from it on
@@ -72,18 +72,18 @@ def _places_ahead(
     return max(wanted, places)
 
 
-def blocks_beside(part: Part, memories: Sequence[Memory]) -> int:
-    """The memory blocks that numbers and weights of an engine leave to ``memories`` of biases and choices, tables and FIFOs."""
-    biases = sum(part.family.memory.count(one.words, one.bits) for one in memories if one.words)
+def blocks_beside(part: Part, memories: Sequence[tuple[int, int]]) -> int:
+    """Blocks that maps and weights of engines leave to ``memories`` (words, bits) of biases and choices, tables and FIFOs."""
+    biases = sum(part.family.memory.count(words, bits) for words, bits in memories if words)
     return max(part.die.brams // _OTHERS, biases + part.die.brams // _TABLES)
 
 
-def least_held(layers: Sequence[EngineLayer], weight: int) -> Memory:
-    """The memory of the most words that layers of an engine read over and over, of weights of so many bits, and of a few more."""
+def least_held(layers: Sequence[EngineLayer], weight: int) -> tuple[int, int]:
+    """Words and bits of a memory of the most words that layers read over and over, of weights of so many bits, and a few more."""
     *others, last = layers
     parts = [part for layer in others for part in replace(layer, outside=layer.blocks == 1 < layer.passes).fetched]
     most = max((count for count, times in (*parts, *last.fetched) if times > 1), default=0)
-    return Memory(most + _LEAST_HELD, max(one.lanes for one in layers) * weight)
+    return most + _LEAST_HELD, max(one.lanes for one in layers) * weight
 
 
 def word_cycles(bits: int, rate: float, bus: WeightsBus | None) -> int:

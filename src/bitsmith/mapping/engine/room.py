@@ -10,7 +10,7 @@ from dataclasses import replace
 from operator import mul
 
 from bitsmith.base.lately import lately
-from bitsmith.dataflow.storage import Memory, weight_bits
+from bitsmith.dataflow.storage import Memory, Words, weight_bits
 from bitsmith.devices.family import Part
 from bitsmith.ir.program import Program
 from bitsmith.mapping.builder import DataflowBuilder
@@ -84,8 +84,8 @@ def banded(builder: DataflowBuilder, units: Sequence[Unit], row: Row, fitting: S
         return row
     held = dict[int, tuple[int, int, Row]]()
     for whole in (one for one in fitting if one.parts == (1, 1)):
-        weights = least_held(layers_on(units, whole), _widest_weight(builder.program, tuple(units)))
-        cost = part.family.memory.count(weights.words, weights.bits), weights.bits, whole
+        words, bits = least_held(layers_on(units, whole), _widest_weight(builder.program, tuple(units)))
+        cost = part.family.memory.count(words, bits), bits, whole
         held[whole.lanes] = min(held.get(whole.lanes, cost), cost)
     for outside in (False, True):
         lacking = 0
@@ -130,7 +130,8 @@ def holds(builder: DataflowBuilder, units: Sequence[Unit], row: Row) -> bool:
 
 def _memory(builder: DataflowBuilder, units: Sequence[Unit], row: Row) -> Memory:
     words, _ = places_of(builder, executed(builder, units, row), row.banks)
-    return Memory(-(-words // row.banks), number_bits(builder, units), beside=row.banks, splits=True)
+    size = -(-words // row.banks), number_bits(builder, units)
+    return Memory(*size, Words.BY_ADDRESS, stays=False, beside=row.banks, splits=True)
 
 
 def _has_room(builder: DataflowBuilder, units: Sequence[Unit], row: Row) -> bool:
@@ -139,7 +140,7 @@ def _has_room(builder: DataflowBuilder, units: Sequence[Unit], row: Row) -> bool
     if part is None:
         return True
     weights = least_held(layers_on(executed(builder, units, row), row), _widest_weight(builder.program, tuple(units)))
-    blocks = part.family.memory.count(weights.words, weights.bits)
+    blocks = part.family.memory.count(*weights)
     beside = math.prod(row.parts) * row.banks * part.family.memory.count(memory.words, memory.bits)
     return beside + blocks <= _blocks_for(builder, part, units, row) or (
         beside > part.die.brams and blocks <= part.die.brams and can_hold(memory, math.prod(row.parts), part)

@@ -11,7 +11,7 @@ import numpy as np
 
 from bitsmith.dataflow.engine import ENGINE_STAGES, bias_group
 from bitsmith.dataflow.engine_layer import EngineLayer, Grid
-from bitsmith.dataflow.storage import Memory, weight_bits
+from bitsmith.dataflow.storage import weight_bits
 from bitsmith.ir.types import IntArray, objects, width_of
 from bitsmith.mapping.engine.bands import Bands
 from bitsmith.mapping.engine.function import TokenFunction, token_function
@@ -60,14 +60,14 @@ def bias_words(units: Sequence[Unit], rows: Iterable[Row]) -> dict[Row, int]:
     return {row: -(-count // bias_group(row.lanes * weight, bits)) for row in rows}
 
 
-def bias_memories(units: Sequence[Unit], row: Row, weight: int) -> tuple[Memory, Memory]:
-    """The memories of the biases of all units, with the bits that these have in their own formats, and of their choices.
+def bias_memories(units: Sequence[Unit], row: Row, weight: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Words and bits of the memories of the biases of all units, whose bits are those of their own formats, and of their choices.
 
     ``weight``: the most bits of a weight, as words of biases are as wide as those of weights.
     """
     bits, count = max(unit.room for unit in units).bit_length() + 1, results_of_windows(units)
     group = bias_group(row.lanes * weight, bits)
-    return Memory(-(-count // group), group * bits), Memory(count, len(units).bit_length())
+    return (-(-count // group), group * bits), (count, len(units).bit_length())
 
 
 def results_of_windows(units: Sequence[Unit]) -> int:
