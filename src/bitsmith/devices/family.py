@@ -36,8 +36,8 @@ class Die:
     ffs: int
     dsps: int
     brams: int
-    large: int = 0
-    regions: int = 1
+    large: int
+    regions: int
 
     def without_memory_blocks(self) -> Die:
         """The die as it is where neither block memory nor larger memory may be used."""

@@ -201,11 +201,11 @@ def _family(
 ICE40 = _family(
     name="ice40",
     dies={
-        "ice40lp384": Die(384, 384, 0, 0),
-        "ice40lp1k": Die(1_280, 1_280, 0, 16),
-        "ice40lp8k": Die(7_680, 7_680, 0, 32),
-        "ice40hx1k": Die(1_280, 1_280, 0, 16),
-        "ice40hx8k": Die(7_680, 7_680, 0, 32),
+        "ice40lp384": Die(384, 384, 0, 0, large=0, regions=1),
+        "ice40lp1k": Die(1_280, 1_280, 0, 16, large=0, regions=1),
+        "ice40lp8k": Die(7_680, 7_680, 0, 32, large=0, regions=1),
+        "ice40hx1k": Die(1_280, 1_280, 0, 16, large=0, regions=1),
+        "ice40hx8k": Die(7_680, 7_680, 0, 32, large=0, regions=1),
     },
     form="a package, as in iCE40HX8K-CT256",
     period_ns=25.0,
@@ -225,7 +225,7 @@ ICE40 = _family(
 
 ICE40UP = _family(
     name="ice40up",
-    dies={"ice40up5k": Die(5_280, 5_280, 8, 30, large=4)},
+    dies={"ice40up5k": Die(5_280, 5_280, 8, 30, large=4, regions=1)},
     form="a package, as in iCE40UP5K-SG48",
     period_ns=50.0,
     delays=_delays(

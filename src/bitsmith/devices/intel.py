@@ -81,7 +81,7 @@ class _Block(NamedTuple):
 
 
 def _die(alms: int, dsp_blocks: int, memories: int) -> Die:
-    return Die(luts=2 * alms, ffs=4 * alms, dsps=2 * dsp_blocks, brams=memories)
+    return Die(luts=2 * alms, ffs=4 * alms, dsps=2 * dsp_blocks, brams=memories, large=0, regions=1)
 
 
 def _family(name: str, example: str, dies: Mapping[str, Die], period_ns: float, delays: DelayModel) -> Family:

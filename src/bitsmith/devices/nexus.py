@@ -42,7 +42,7 @@ _BLOCK = MultiplierBlock(
     chain=1,
     adds=False,
 )
-_SMALL, _LARGE = Die(13_824, 13_824, 24, 24), Die(32_256, 32_256, 56, 84)
+_SMALL, _LARGE = Die(13_824, 13_824, 24, 24, large=0, regions=1), Die(32_256, 32_256, 56, 84, large=0, regions=1)
 _USUAL = {"lifcl-17": "bg256", "lifcl-40": "bg400", "lfd2nx-40": "bg256"}
 
 
