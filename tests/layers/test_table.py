@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import pkgutil
+from dataclasses import fields, replace
 from importlib import import_module
 from inspect import isabstract
 
+import pytest
+
 import bitsmith.layers
+from bitsmith.compiler import compile_network
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.settings import FACTORS
 from bitsmith.layers.table import LAYERS
+from tests.layers import test_traits
+from tests.layers.lowered import network_of
 
 
 def test_every_layer_is_in_the_table() -> None:
@@ -26,3 +32,13 @@ def test_every_trained_tensor_is_a_factor_or_is_known_to_be_none() -> None:
     others = {"bias", "recurrent_bias", "rest", "threshold", "param"}
     variables = {variable for layer in LAYERS.values() for variable in layer.trained}
     assert variables == FACTORS | others
+
+
+@pytest.mark.parametrize("layer", test_traits.CLASSES, ids=lambda layer: layer.__name__)
+def test_states_live_on_between_samples_where_the_layer_says_so(layer: type[Layer]) -> None:
+    for example in test_traits.examples(layer):
+        formats = dict.fromkeys(range(len(example.shapes)), example.format)
+        may_keep = any(field.name == "stateful" for field in fields(layer))
+        for one in [example.layer, *([replace(example.layer, stateful=True)] if may_keep else [])]:  # type: ignore[call-arg]
+            program = compile_network(network_of(one, example.shapes, formats=formats)).program
+            assert bool(program.keeping) == one.stateful
