@@ -149,13 +149,7 @@ def explain(
     Raises:
         ConfigError, InputDataError: the arguments are wrong; what is wrong with the model itself is in the result.
     """
-    arguments: Arguments = {
-        "weights": weights,
-        "calibration": calibration,
-        "part": part,
-        "clock_period": clock_period,
-        **further,
-    }
+    arguments = Arguments(weights=weights, calibration=calibration, part=part, clock_period=clock_period, **further)
     return explained(Conversion.of(model, Path(), config, arguments, {}))
 
 

@@ -324,13 +324,7 @@ def explore(
         model = bitsmith.convert("digits.keras", "out", config, x, part="LFE5U-25F", io_type=io_type)
         ```
     """
-    arguments: Arguments = {
-        "weights": weights,
-        "calibration": calibration,
-        "part": part,
-        "clock_period": clock_period,
-        **further,
-    }
+    arguments = Arguments(weights=weights, calibration=calibration, part=part, clock_period=clock_period, **further)
     from bitsmith.report.live import working
 
     tree = loaded(config)

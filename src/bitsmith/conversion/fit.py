@@ -118,13 +118,7 @@ def fit(
         model = found.model  # to predict and to build
         ```
     """
-    arguments: Arguments = {
-        "weights": weights,
-        "calibration": calibration,
-        "part": part,
-        "clock_period": clock_period,
-        **further,
-    }
+    arguments = Arguments(weights=weights, calibration=calibration, part=part, clock_period=clock_period, **further)
     from bitsmith.report.live import working
 
     conversion = Conversion.of(model, None, config, arguments, {})

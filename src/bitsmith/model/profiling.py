@@ -117,8 +117,8 @@ def numerical(
     def drawn(tensors: Mapping[str, Floats], title: str) -> Figure:
         return distributions([Row(name, x, spans.get(name)) for name, x in tensors.items()], title, kind)
 
-    weights = drawn(_float_weights(network), "Weights before quantization")
-    held = None if hls_model is None else drawn(_held_weights(hls_model.network), "Weights after quantization")
+    weights = drawn(_weights(network, held=False), "Weights before quantization")
+    held = None if hls_model is None else drawn(_weights(hls_model.network, held=True), "Weights after quantization")
     activations = traced = None
     if X is not None:
         floats = _evaluated(network, X) if model is None else _float_results(model, network, X)
@@ -238,17 +238,10 @@ def _span(formats: Sequence[FixedFormat]) -> tuple[int, int]:
     return -max(fmt.frac for fmt in formats), max(fmt.integer - int(fmt.signed) for fmt in formats)
 
 
-def _float_weights(network: Network) -> dict[str, Floats]:
+def _weights(network: Network, *, held: bool) -> dict[str, Floats]:
+    """Trained tensors of the model, or what the circuit holds of them."""
     return {
-        f"{node.name}/{variable}": values.ravel()
-        for node in network.nodes
-        for variable, values in node.layer.weights().items()
-    }
-
-
-def _held_weights(network: Network) -> dict[str, Floats]:
-    return {
-        f"{node.name}/{variable}": held_constant(node, variable, values).values.ravel()
+        f"{node.name}/{variable}": (held_constant(node, variable, values).values if held else values).ravel()
         for node in network.nodes
         for variable, values in node.layer.weights().items()
     }

@@ -3,10 +3,13 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.known import Array
 from bitsmith.frontends.files.json import Watched
+
+_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,23 +52,20 @@ class Attributes(Watched):
 
     def floats(self, key: str) -> tuple[float, ...] | None:
         """Numbers, also infinite ones and NaN; None if left out."""
-        found = self._several(key)
-        values = tuple(value for value in found if isinstance(value, float))
-        if len(values) != len(found):
-            raise self.wrong(key, "numbers")
+        values = self._several(key, float, "numbers")
         return values if key in self else None
 
     def texts(self, key: str) -> tuple[str, ...]:
         """Words; none if left out."""
-        found = self._several(key)
-        values = tuple(value for value in found if isinstance(value, str))
-        if len(values) != len(found):
-            raise self.wrong(key, "words")
-        return values
+        return self._several(key, str, "words")
 
-    def _several(self, key: str) -> tuple[object, ...]:
+    def _several(self, key: str, kind: type[_Kind], accepted: str) -> tuple[_Kind, ...]:
         value = self.get(key)
-        return value if isinstance(value, tuple) else () if value is None else (value,)
+        found = value if isinstance(value, tuple) else () if value is None else (value,)
+        values = tuple(value for value in found if isinstance(value, kind))
+        if len(values) != len(found):
+            raise self.wrong(key, accepted)
+        return values
 
     def tensor(self, key: str) -> Array | None:
         """A tensor; None if left out."""
