@@ -37,6 +37,7 @@ THREADS = Streams(
     sequential=False,
     port_bits=0,
     most_bits=0,
+    reset="",
     loops=Loops(flush=False, rewind=False),
     types=f'#include "{Path(__file__).parent / "bounded_stream.h"}"',
     type="bounded::stream<{token}, {depth}>",

@@ -235,6 +235,7 @@ DIALECT = Dialect(
         sequential=False,
         port_bits=0,
         most_bits=0,
+        reset="",
         qualifier="BITSMITH_CHANNEL ",
         before_top=("#pragma hls_design top",),
         before_process=("#pragma hls_design block",),

@@ -149,6 +149,7 @@ DIALECT = Dialect(
         sequential=False,
         port_bits=0,
         most_bits=0,
+        reset="",
         in_top=("#pragma HLS function top", "#pragma HLS function dataflow"),
         in_function=("#pragma HLS function inline",),
         before_loop='_Pragma("HLS loop pipeline II({interval})")',

@@ -315,6 +315,7 @@ DIALECT = Dialect(
         sequential=False,
         port_bits=0,
         most_bits=0,
+        reset="",
         before_loop="BITSMITH_PIPELINED({interval})",
         # Clusters of operations run on without further input. A task of one step is a loop over frames.
         loops=Loops(flush=True, rewind=False, function="BITSMITH_PIPELINED(1)"),

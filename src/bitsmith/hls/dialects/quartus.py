@@ -194,6 +194,7 @@ DIALECT = Dialect(
         arrays=True,
         port_bits=0,
         most_bits=0,
+        reset="",
         before_loop='_Pragma("ii {interval}")',
         # Clusters of operations run on without further input (best practices guide, 4.3.2.2).
         loops=Loops(flush=True, rewind=False),

@@ -236,6 +236,7 @@ class Streams:
     sequential: bool
     port_bits: int
     most_bits: int
+    reset: str
     loops: Loops
     input: str = ""
     output: str = ""
@@ -256,7 +257,6 @@ class Streams:
     rows: Arrays = field(default=Arrays())
     banks: Arrays = field(default=Arrays())
     apart: str = ""
-    reset: str = ""
     apart_inside: bool = False
     frames: str = ""
     start: str = "{function}({arguments});"
