@@ -32,7 +32,7 @@ class Negate:
 
 Kind: TypeAlias = (
     Negate
-    | Source
+    | Boundary
 '''
 
 
@@ -41,8 +41,8 @@ def test_the_type_checker_names_the_files(tmp_path: Path) -> None:
     package = tmp_path / "bitsmith"
     shutil.copytree(Path(bitsmith.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     text = (package / KINDS).read_text(encoding="utf-8")
-    assert text.count("\n\nKind: TypeAlias = (\n    Source\n") == 1
-    (package / KINDS).write_text(text.replace("\n\nKind: TypeAlias = (\n    Source\n", RECORD), encoding="utf-8")
+    assert text.count("\n\nKind: TypeAlias = (\n    Boundary\n") == 1
+    (package / KINDS).write_text(text.replace("\n\nKind: TypeAlias = (\n    Boundary\n", RECORD), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--cache-dir", "cache", "bitsmith"],
         cwd=tmp_path,

@@ -429,9 +429,11 @@ class Feedback:
         return single([first, counted(given).held(state, 0)], [counted(given).held(0, state)])
 
 
+Boundary: TypeAlias = Source | Sink | Outside
+"""Kinds whose tokens come from outside of the circuit, or leave it."""
+
 Kind: TypeAlias = (
-    Source
-    | Sink
+    Boundary
     | Rom
     | Map
     | FoldedProduct
@@ -441,7 +443,6 @@ Kind: TypeAlias = (
     | WidthConverter
     | Reorder
     | Replay
-    | Outside
     | Interleave
     | Scan
     | Feedback

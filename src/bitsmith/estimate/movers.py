@@ -1,8 +1,9 @@
 """The size of what moves the tokens of a circuit to and from the memory of a board, beside the circuit."""
 
 from dataclasses import replace
+from typing import assert_never
 
-from bitsmith.dataflow.kinds import Outside, Sink, Source
+from bitsmith.dataflow.kinds import Boundary, Outside, Sink, Source
 from bitsmith.dataflow.processes import Network
 from bitsmith.devices.system import beat_bytes
 from bitsmith.estimate.figures import Size
@@ -28,8 +29,10 @@ def movers(network: Network, bus_bytes: int) -> tuple[float, float]:
     """Look-up tables and flip-flops of the readers and writers of all streams, and of registers that tell them where."""
     luts, ffs = _CONTROL
     for process in network.processes:
-        parts = list[tuple[float, float]]()
-        match process.kind:
+        kind, parts = process.kind, list[tuple[float, float]]()
+        if not isinstance(kind, Boundary):
+            continue
+        match kind:
             case Source():
                 parts += [_READER, _stream(process.results[0].bits, bus_bytes, *_READ, 0.0)]
             case Sink():
@@ -40,7 +43,7 @@ def movers(network: Network, bus_bytes: int) -> tuple[float, float]:
                 parts += [_SPANS, (_COUNT[0] * count, _COUNT[1] * count), (count * len(spans) / 32, 0.0)]
                 parts += [_stream(stream.bits, bus_bytes, *_READ, 0.0), _stream(stream.bits, bus_bytes, *_WRITTEN, 1.0)]
             case _:
-                continue
+                assert_never(kind)
         luts, ffs = (sum(column) for column in zip((luts, ffs), _STREAM, *parts, strict=True))
     return luts, ffs
 

@@ -6,9 +6,10 @@ processes that write tokens to that memory and read them back. They share what i
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import assert_never
 
 from bitsmith.base.lately import lately
-from bitsmith.dataflow.kinds import Engine, Outside, Rom, Source
+from bitsmith.dataflow.kinds import Boundary, Engine, Outside, Rom, Sink, Source
 from bitsmith.dataflow.processes import Network, OutputPort, Process, gives_back
 from bitsmith.dataflow.schedule import Fifo, fifos
 from bitsmith.dataflow.tokens import Stream
@@ -74,9 +75,15 @@ def _rates(chosen: Mapping[Place, Stream], rate: float, others: int, bus: Weight
 def _moved_bits(process: Process) -> int:
     """The bits of a frame that a process moves from or to the memory outside: weights of engines, and their maps."""
     kind = process.kind
-    if isinstance(kind, Outside) or (isinstance(kind, Source) and kind.stored is not None):
-        return sum(stream.tokens * stream.bits for stream in (*process.takes, *process.results))
-    return 0
+    if not isinstance(kind, Boundary):
+        return 0
+    match kind:
+        case Sink() | Source(stored=None):
+            return 0
+        case Outside() | Source():
+            return sum(stream.tokens * stream.bits for stream in (*process.takes, *process.results))
+        case _:
+            assert_never(kind)
 
 
 def _slower(process: Process, rate: float, bus: WeightsBus | None) -> Process:
