@@ -123,9 +123,9 @@ def check(  # type: ignore[misc]  # formulas, whose inputs have names, have no l
 def _error(converted: Model, inputs: Arrays, expected: Arrays, backend: str) -> float:
     """The largest mean difference of the layers' float results from the expected ones, as a share of the range."""
     network = converted.network
-    results = network.evaluate(float_batches(network.input_shapes(), inputs))
+    results = network.evaluate(float_batches(network.input_shapes(), network.columns(), inputs))
     outputs = {name: results[name] for name in network.outputs}
-    wanted = float_batches({name: y.shape[1:] for name, y in outputs.items()}, expected)
+    wanted = float_batches({name: y.shape[1:] for name, y in outputs.items()}, {}, expected)
     if len(wanted[0]) != len(outputs[network.outputs[0]]):
         raise InputDataError(f"results of {len(wanted[0])} samples", where="expected", accepted="one for each input")
     errors = [deviation(y, x, spans(y).whole.size).error for x, y in zip(outputs.values(), wanted, strict=True)]

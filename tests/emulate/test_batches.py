@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,13 +21,13 @@ IMAGES, SCALES = np.zeros((5, 2, 2)), np.zeros(5)
 
 @pytest.mark.parametrize("x", [np.zeros((4, 3)), [[0, 1, 2]] * 4, [np.zeros((4, 3))], {"x": [[True] * 3] * 4}])
 def test_one_input(x: Arrays) -> None:
-    (batch,) = checked_batches(ONE, x)
+    (batch,) = checked_batches(ONE, {}, x)
     assert batch.shape == (4, 3)
 
 
 @pytest.mark.parametrize("x", [(IMAGES, SCALES), [IMAGES.tolist(), [0] * 5], {"scale": SCALES, "image": IMAGES}])
 def test_several_inputs(x: Arrays) -> None:
-    assert [batch.shape for batch in checked_batches(TWO, x)] == [(5, 2, 2), (5,)]
+    assert [batch.shape for batch in checked_batches(TWO, {}, x)] == [(5, 2, 2), (5,)]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_several_inputs(x: Arrays) -> None:
     ],
 )
 def test_a_sample_may_come_without_the_axis_of_samples(shapes: dict[str, tuple[int, ...]], x: Arrays) -> None:
-    batches = checked_batches(shapes, x)
+    batches = checked_batches(shapes, {}, x)
     assert [batch.shape for batch in batches] == [(1, *shape) for shape in shapes.values()]
     np.testing.assert_array_equal(batches[0].ravel(), np.arange(3) if shapes is ONE else np.zeros(4))
 
@@ -62,17 +63,17 @@ def test_a_sample_may_come_without_the_axis_of_samples(shapes: dict[str, tuple[i
 )
 def test_what_does_not_fit(x: Arrays, found: str) -> None:
     with pytest.raises(InputDataError, match=found):
-        float_batches(TWO, x)
+        float_batches(TWO, {}, x)
 
 
 def test_tensors_that_need_gradients_are_their_numbers() -> None:
     torch = pytest.importorskip("torch")
-    (batch,) = checked_batches(ONE, torch.ones(2, 3, requires_grad=True) * 2)
+    (batch,) = checked_batches(ONE, {}, torch.ones(2, 3, requires_grad=True) * 2)
     np.testing.assert_array_equal(batch, np.full((2, 3), 2))
-    (batch,) = checked_batches(ONE, torch.tensor([[1.0, -3.140625, 2.0**100]], dtype=torch.bfloat16))
+    (batch,) = checked_batches(ONE, {}, torch.tensor([[1.0, -3.140625, 2.0**100]], dtype=torch.bfloat16))
     np.testing.assert_array_equal(batch, [[1.0, -3.140625, 2.0**100]])
     with pytest.raises(InputDataError, match=r"Float8[\s\S]*accepted: arrays of numbers that numpy knows"):
-        checked_batches(ONE, torch.ones(2, 3).to(torch.float8_e5m2))
+        checked_batches(ONE, {}, torch.ones(2, 3).to(torch.float8_e5m2))
 
 
 class Table:
@@ -91,8 +92,9 @@ class Table:
 def test_columns_of_unlike_kinds_are_their_numbers() -> None:
     table = Table([True, False], [1.5, np.float32(2.5)], [np.int64(3), 2**53 - 1])
     rows = [[1, 1.5, 3], [0, 2.5, 2**53 - 1]]
-    for held in (table, table.to_numpy(), {"x": table}, [table], arrays_of(table)):  # type: ignore[arg-type, list-item, dict-item]
-        (batch,) = checked_batches(ONE, held)
+    every: list[Any] = [table, table.to_numpy(), {"x": table}, [table], arrays_of(table)]  # type: ignore[arg-type]
+    for held in every:
+        (batch,) = checked_batches(ONE, {}, held)
         assert batch.dtype == np.float64
         np.testing.assert_array_equal(batch, rows)
 
@@ -101,23 +103,28 @@ def test_columns_of_unlike_kinds_are_their_numbers() -> None:
 def test_columns_of_anything_else_are_refused_by_an_example(strange: object) -> None:
     words = rf"input 'x': objects that are no numbers, such as {re.escape(repr(strange))}\s[\s\S]*missing values"
     with pytest.raises(InputDataError, match=words):
-        checked_batches(ONE, Table([1, 2], [3.5, strange], [True, False]))  # type: ignore[arg-type]
+        checked_batches(ONE, {}, Table([1, 2], [3.5, strange], [True, False]))  # type: ignore[arg-type]
 
 
 def test_masked_values_are_no_numbers() -> None:
     whole = np.ma.masked_greater(np.arange(6.0).reshape(2, 3), 9)
-    np.testing.assert_array_equal(checked_batches(ONE, whole)[0], np.arange(6.0).reshape(2, 3))
+    np.testing.assert_array_equal(checked_batches(ONE, {}, whole)[0], np.arange(6.0).reshape(2, 3))
     rows, scales = np.ma.masked_greater(whole, 4), np.ma.masked_greater(np.arange(5.0), 3)
-    several = [(ONE, rows), (ONE, [rows]), (ONE, {"x": rows}), (TWO, {"image": IMAGES, "scale": scales})]
+    several: list[tuple[dict[str, tuple[int, ...]], Any]] = [
+        (ONE, rows),
+        (ONE, [rows]),
+        (ONE, {"x": rows}),
+        (TWO, {"image": IMAGES, "scale": scales}),
+    ]
     for shapes, held in several:
         with pytest.raises(InputDataError, match=r"an array with 1 masked values[\s\S]*filled"):
-            float_batches(shapes, held)
+            float_batches(shapes, {}, held)
 
 
 @pytest.mark.parametrize("most", [3.5e38, 1e100, -1e200])
 def test_numbers_beyond_single_precision_are_refused_by_name(most: float) -> None:
     with pytest.raises(InputDataError, match=r"input 'x': values up to .*e\+[\s\S]*up to 3.4e\+38"):
-        float_batches(ONE, [[0.0, 1.0, most]])
+        float_batches(ONE, {}, [[0.0, 1.0, most]])
 
 
 NO_ARRAYS: dict[str, tuple[bytes, str]] = {
@@ -179,7 +186,7 @@ def test_files_that_are_nothing_of_the_sort_are_told_how_to_write_one(tmp_path: 
 )
 def test_arrays_in_another_layout_are_told_how_to_turn(found: Shape, wanted: Shape, told: str) -> None:
     with pytest.raises(InputDataError, match=told):
-        checked_batches({"x": wanted}, np.zeros(found))
+        checked_batches({"x": wanted}, {}, np.zeros(found))
     turned = eval(told.partition(": ")[2].replace("\\", ""), {"x": np.zeros(found), "numpy": np})
     assert turned.shape == (2, *wanted)
 
@@ -187,5 +194,5 @@ def test_arrays_in_another_layout_are_told_how_to_turn(found: Shape, wanted: Sha
 @pytest.mark.parametrize("wanted", [(3, 6, 5), (90,), ()])
 def test_arrays_of_other_sizes_are_not(wanted: Shape) -> None:
     with pytest.raises(InputDataError) as caught:
-        checked_batches({"x": wanted}, np.zeros((2, 3, 6, 4)))
+        checked_batches({"x": wanted}, {}, np.zeros((2, 3, 6, 4)))
     assert not caught.value.remedy

@@ -13,9 +13,10 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import bitsmith
-from bitsmith.emulate.batches import Arrays
+from bitsmith.emulate.batches import Arrays, Table, as_array, columns_of
 from bitsmith.emulate.samples import MOST_OF_A_LOADER, Samples, arrays_of, labels_apart, without_labels
 from bitsmith.errors import InputDataError
+from bitsmith.sweeps.trial import packed, unpacked
 
 X = np.random.default_rng(0).normal(0, 3, (200, 5)).astype(np.float32)
 LABELS = np.arange(200) % 3
@@ -51,6 +52,18 @@ def test_means_the_arrays(held: Callable[[Path], Samples], tmp_path: Path) -> No
     model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(3)])
     expected = bitsmith.convert(model, tmp_path, calibration=X)
     assert str(bitsmith.convert(model, tmp_path, calibration=held(tmp_path))) == str(expected)
+
+
+def test_columns_of_tables_stay_with_loaders_and_files_of_sweeps(tmp_path: Path) -> None:
+    tables, names = [Table(X[:100], tuple("abcde")), Table(X[100:], tuple("abcde"))], list[object]()
+    (tmp_path / "packed.npz").write_bytes(packed((tables[0], LABELS[:100])))
+    unpacked_pair: Any = unpacked(tmp_path / "packed.npz")
+    for table in (arrays_of(iter(tables)), without_labels(unpacked_pair)):
+        np.testing.assert_array_equal(as_array(table), X[: len(as_array(table))])
+        names.append(columns_of(table))
+    assert names == [tuple("abcde")] * 2
+    with pytest.raises(InputDataError, match="batches of a list_iterator that differ"):
+        arrays_of(iter([tables[0], Table(X[100:], tuple("abced"))]))
 
 
 def test_labels_do_not_hide_the_shape_of_inputs(tmp_path: Path) -> None:

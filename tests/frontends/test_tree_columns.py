@@ -4,12 +4,17 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pytest
-from sklearn import compose, linear_model, pipeline, preprocessing, tree
+import xgboost
+import ydf
+from sklearn import compose, ensemble, linear_model, pipeline, preprocessing, tree
 
 import bitsmith
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.emulate.batches import Table
+from bitsmith.errors import InputDataError, ModelFileError, UnsupportedError
+from bitsmith.frontends.trees.columns import numbers_of
 
 _NAMES = np.array(["age", "income", "kind"], dtype=object)
 _RNG = np.random.default_rng(0)
@@ -68,3 +73,65 @@ def test_the_remedy_for_words_converts_what_comes_after_them(tmp_path: Path) -> 
     codes = model[:-1].transform(x)
     assert not isinstance(codes, np.ndarray)  # a sparse matrix
     np.testing.assert_allclose(circuit.predict(codes)[1], model.predict_proba(x), atol=1e-3)
+
+
+def _trained() -> dict[str, Any]:
+    """Models of three named columns, each of another library."""
+    names, labels = list(_NAMES), _Y.astype(int)
+    linear, forest = linear_model.LogisticRegression().fit(_X, _Y), ensemble.RandomForestClassifier(2).fit(_X, _Y)
+    for estimator in (linear, forest):
+        estimator.feature_names_in_ = _NAMES  # as fit on a table of pandas leaves it
+    rows = xgboost.DMatrix(_X, labels, feature_names=names)
+    table = lightgbm.Dataset(_X, labels, feature_name=names)
+    return {
+        "linear": linear,
+        "forest": forest,
+        "xgboost": xgboost.train({"objective": "binary:logistic"}, rows, 2),
+        "lightgbm": lightgbm.train({"objective": "binary", "verbose": -1}, table, 2),
+        "ydf": ydf.CartLearner(label="y").train({**dict(zip(names, _X.T, strict=True)), "y": labels}, verbose=0),
+    }
+
+
+@pytest.mark.parametrize("kind", ["linear", "forest", "xgboost", "lightgbm", "ydf"])
+def test_tables_have_the_columns_of_the_model_in_their_order(kind: str, tmp_path: Path) -> None:
+    model, names = _trained()[kind], tuple(_NAMES)
+    wrong = {
+        "another order": Table(_X[:, [1, 0, 2]], (names[1], names[0], names[2])),
+        "with 'height' and without 'kind'": Table(_X, (*names[:2], "height")),
+        "without 'kind'": Table(_X[:, :2], names[:2]),
+    }
+    circuit = bitsmith.convert(model, calibration=Table(_X, names), check=False)
+    circuit.save(tmp_path / "model.json")
+    for own in (circuit, bitsmith.Model.load(tmp_path / "model.json")):
+        results = [own.predict(x) for x in (_X, Table(_X, names), [Table(_X, names)])]
+        for other in results[1:]:
+            np.testing.assert_array_equal(other[0], results[0][0])
+        for problem, table in wrong.items():
+            with pytest.raises(InputDataError, match=problem):
+                own.predict(table)
+        with pytest.raises(InputDataError, match="another order"):
+            own.plan(inputs=wrong["another order"])
+    for problem, table in wrong.items():
+        with pytest.raises(InputDataError, match=problem):
+            bitsmith.convert(model, calibration=table, check=False)
+
+
+def test_columns_of_the_formulas_are_their_names() -> None:
+    circuit, x = bitsmith.convert("age - 2*income", check=False, input_shape=None), np.array([[3.0, 0.5]])
+    assert circuit.predict(Table(x, ("age", "income"))) == circuit.predict(x)
+    with pytest.raises(InputDataError, match="another order"):
+        circuit.predict(Table(x, ("income", "age")))
+
+
+@pytest.mark.parametrize("chosen", [slice(0, 2), slice(1, -1), [True, False, True], [0, -2], 1, []], ids=repr)
+def test_columns_by_number_are_those_that_scikit_learn_chooses(chosen: Any) -> None:
+    x, own = _X, [chosen] if chosen == 1 else chosen
+    columns = compose.ColumnTransformer([("own", "passthrough", own)]).fit(x)
+    np.testing.assert_array_equal(x[:, numbers_of(chosen, columns)], columns.transform(x))
+
+
+@pytest.mark.parametrize("chosen", [slice("age", "income"), slice(None, "income"), ["age", "income"]], ids=repr)
+def test_a_slice_of_names_has_its_last(chosen: Any) -> None:
+    columns = compose.ColumnTransformer([("all", "passthrough", [0])]).fit(_X)
+    columns.feature_names_in_ = _NAMES
+    assert numbers_of(chosen, columns).tolist() == [0, 1]

@@ -22,7 +22,7 @@ from bitsmith.compat import NAME, missing
 from bitsmith.config.files import read_file
 from bitsmith.config.model import KEYS
 from bitsmith.config.reading import squash
-from bitsmith.emulate.batches import Arrays, Batch, Results, check_batch
+from bitsmith.emulate.batches import Arrays, Batch, Results, check_batch, columns_of
 from bitsmith.errors import BitsmithWarning, ProjectError
 from bitsmith.layers.einsum import Einsum
 from bitsmith.layers.layer import Floats, Shape
@@ -96,7 +96,7 @@ class FlatModel(Model):
     def _batches(self, x: Arrays) -> list[Batch]:
         shapes = self.emulator.shapes
         arrays = [x] if len(shapes) == 1 and isinstance(x, np.ndarray) else x
-        if isinstance(arrays, list | tuple) and len(arrays) == len(shapes):
+        if isinstance(arrays, list | tuple) and len(arrays) == len(shapes) and not any(map(columns_of, arrays)):
             arrays = [self._in_model(*each) for each in zip(arrays, shapes.items(), strict=True)]
         return super()._batches(arrays)
 

@@ -261,7 +261,8 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
     _check_interface(target)
     questioned = _questioned_clock(target)
     shapes = network.input_shapes()
-    batches = None if calibration is None else float_batches(shapes, without_labels(calibration, len(shapes)))
+    data = None if calibration is None else without_labels(calibration, len(shapes))
+    batches = None if data is None else float_batches(shapes, network.columns(), data)
     early: tuple[str, ...] = ()
     rangeless = "" if batches is None else without_range(network, batches)
     if batches is not None:

@@ -422,7 +422,7 @@ def test_data(network: Network, data: Samples) -> tuple[list[Floats], list[npt.N
     """
     shapes = network.input_shapes()
     arrays, labels = labels_apart(arrays_of(data), len(shapes), len(network.outputs))
-    batches = float_batches(shapes, arrays)
+    batches = float_batches(shapes, network.columns(), arrays)
     count = len(batches[0])
     if labels is not None and any(each.shape[:1] != (count,) for each in labels):
         numbers = " and ".join(map(str, sorted({each.shape[0] if each.ndim else 0 for each in labels})))

@@ -12,7 +12,7 @@ import numpy as np
 
 from bitsmith.base.graphs import reached
 from bitsmith.building.csim import real
-from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches
+from bitsmith.emulate.batches import Arrays, Batch, Results
 from bitsmith.emulate.transfer import Raws
 from bitsmith.errors import ConfigError, VerificationError
 from bitsmith.ir.composition import OWN, crossings, numbered_parts, part
@@ -58,7 +58,7 @@ class Split:
             InputDataError: as of :meth:`Model.predict`.
         """
         self._check_weights()
-        alerts, batches = self.whole._alerts, checked_batches(self.whole.emulator.shapes, x)
+        alerts, batches = self.whole._alerts, self.whole._batches(x)
         alerts.tell_approximate()
         known, warned = self._values(batches)
         outputs = [real(_own(known, output), kind) for output, kind in self._outputs()]
@@ -83,7 +83,7 @@ class Split:
             BitsmithError: as of :meth:`Model.build`.
         """
         self._check_weights()
-        known, _ = self._values(checked_batches(self.whole.emulator.shapes, inputs))
+        known, _ = self._values(self.whole._batches(inputs))
         raws = self.whole.emulator.run_raw([known[op.name] for op in self.whole.program.input_ops()])
         for (output, _), wanted in zip(self._outputs(), raws, strict=True):
             if not np.array_equal(_own(known, output), wanted):

@@ -5,6 +5,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,8 +17,31 @@ from bitsmith.errors import InputDataError, nearest
 
 Shape: TypeAlias = tuple[int, ...]
 
+Columns: TypeAlias = tuple[str, ...]
+"""Names of the features of an input, in order; () where nothing names them."""
+
 Batch: TypeAlias = npt.NDArray[np.floating | np.integer | np.bool_]
 """Real numbers for one input, (samples, *input shape)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """An array whose ``columns`` have names, as tables of other packages have."""
+
+    values: Batch
+    columns: Columns
+
+    @property
+    def shape(self) -> Shape:
+        return self.values.shape
+
+    def to_numpy(self) -> Batch:
+        """Return the values."""
+        return self.values
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Batch:
+        return np.asarray(self.values, dtype)
+
 
 Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike] | Mapping[str, npt.ArrayLike]
 """One array, or one per input, in order or by name; each of shape (samples, *input shape)."""
@@ -44,23 +68,26 @@ _KINDS = {
 """Names of arrays without numbers, by the letter of their kind, and what to do."""
 
 
-def checked_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
+def checked_batches(shapes: Mapping[str, Shape], columns: Mapping[str, Columns], x: Arrays) -> list[Batch]:
     """``x`` as one array of numbers per input, in the order of ``shapes``, which has the shape of a sample by name.
 
     A list or tuple is several inputs, unless it is one input's samples as nested lists. An array of the shape of a sample is one
-    sample.
+    sample. Tables have the ``columns`` of their input, in order.
 
     Raises:
         InputDataError: arrays by other names or of another number, other shapes, batches of different lengths, or elements that
-            are not real numbers.
+            are not real numbers; tables with other columns.
     """
     if type(x) is np.ndarray and x.ndim and x.dtype.char in "fd" and [x.shape[1:]] == [*shapes.values()]:
         return [x]  # what most calls have
-    batches = _batches(shapes, x)
+    parts = _parts(shapes, x)
+    batches = [as_array(part) for part in parts]
     if len(batches) != len(shapes):
         raise InputDataError(
             f"arrays for {len(batches)} inputs", accepted=f"one for each of {', '.join(map(repr, shapes))}"
         )
+    for name, part in zip(shapes, parts, strict=True):
+        _check_columns(part, name, columns.get(name, ()))
     batches = [_with_samples(batch, shape) for batch, shape in zip(batches, shapes.values(), strict=True)]
     for name, batch in zip(shapes, batches, strict=True):
         check_batch(batch, name, shapes[name])
@@ -122,13 +149,15 @@ def in_frames(batches: Sequence[Batch] | None, samples: int) -> Sequence[Batch] 
     return [batch[places] for batch in batches]
 
 
-def float_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[npt.NDArray[np.float64]]:
+def float_batches(
+    shapes: Mapping[str, Shape], columns: Mapping[str, Columns], x: Arrays
+) -> list[npt.NDArray[np.float64]]:
     """Return :func:`checked_batches` in double precision.
 
     Raises:
         InputDataError: as there, or values that are not finite, or beyond single precision, in which frameworks compute.
     """
-    batches = checked_batches(shapes, x)
+    batches = checked_batches(shapes, columns, x)
     for name, batch in zip(shapes, batches, strict=True):
         if bad := int(np.count_nonzero(~np.isfinite(batch))):
             raise InputDataError.not_finite(name, bad, batch.size)
@@ -139,20 +168,50 @@ def float_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[npt.NDArray[np
     return [batch.astype(np.float64) for batch in batches]
 
 
-def _batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
-    """``x`` as arrays; those by name in the order of ``shapes``."""
+def columns_of(x: object) -> Columns:
+    """The names of a table's columns, or of the elements of a row of one; () of what has none, as of an array."""
+    listed: Any = getattr(x, "columns", getattr(x, "index", ())) if hasattr(x, "to_numpy") else ()
+    names = tuple(getattr(x, "column_names", listed))  # of Arrow, whose columns are arrays
+    return tuple(map(str, names)) if any(isinstance(name, str) for name in names) else ()
+
+
+def _check_columns(part: object, name: str, columns: Columns) -> None:
+    """Refuse a table whose columns are not those of an input, as scikit-learn does; without names they count by their places.
+
+    Raises:
+        InputDataError: other columns, or these in another order.
+    """
+    own = columns_of(part)
+    spelled = tuple(each.replace(" ", "_") for each in own)  # as LightGBM keeps them
+    if not own or not columns or columns in (own, spelled):
+        return
+    strange = [each for each, kept in zip(own, spelled, strict=True) if not {each, kept} & {*columns}]
+    missing = [each for each in columns if each not in own and each not in spelled]
+    kinds = [
+        f"{kind} {nearest((), map(repr, names))}" for kind, names in (("with", strange), ("without", missing)) if names
+    ]
+    raise InputDataError(
+        f"a table {' and '.join(kinds) or 'whose columns are in another order, or there twice'}",
+        where=f"input {name!r}",
+        accepted=f"the columns that the model was trained on, in their order: {nearest((), map(repr, columns))}",
+        remedy="choose them by name: x[names]; or x.to_numpy(), whose columns count by their places",
+    )
+
+
+def _parts(shapes: Mapping[str, Shape], x: Arrays) -> list[object]:
+    """The part of ``x`` for each input; those by name in the order of ``shapes``."""
     if isinstance(x, Mapping):
         if set(x) != set(shapes):
             raise InputDataError(
                 f"arrays for {', '.join(map(repr, x)) or 'no input'}", accepted=", ".join(map(repr, shapes))
             )
-        return [as_array(x[name]) for name in shapes]
+        return [x[name] for name in shapes]
     if isinstance(x, (list, tuple)):
         rank = len(next(iter(shapes.values()), ())) + 1
         several = len(shapes) > 1 or (len(x) == 1 and as_array(x[0]).ndim == rank)
         if several or any(isinstance(part, np.ndarray) and part.ndim == rank for part in x):
-            return [as_array(part) for part in x]
-    return [as_array(x)]
+            return list(x)
+    return [x]
 
 
 def shapes_of(x: Arrays | None) -> list[Shape] | None:

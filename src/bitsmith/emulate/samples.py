@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.base.files import local_path
-from bitsmith.emulate.batches import Arrays, as_array, read_arrays
+from bitsmith.emulate.batches import Arrays, Columns, Table, as_array, columns_of, read_arrays
 from bitsmith.errors import InputDataError
 
 Samples: TypeAlias = Arrays | os.PathLike[str] | Iterable[object]
@@ -39,10 +39,11 @@ def arrays_of(data: Samples) -> Arrays:
             remedy = "of a dataset of PyTorch: calibration=torch.utils.data.DataLoader(dataset, batch_size=64)"
             raise InputDataError(f"a {type(data).__name__}, which has no batches", accepted=_BATCHES, remedy=remedy)
         return data
-    batches, count = list[tuple[np.ndarray, ...]](), 0
+    batches, columns, count = list[tuple[np.ndarray, ...]](), set[tuple[Columns, ...]](), 0
     for batch in data:
         held = batch if isinstance(batch, tuple | list) else (batch,)
         parts = tuple(as_array(part) for part in held if part is not None)
+        columns.add(tuple(columns_of(part) for part in held if part is not None))
         batches.append(parts)
         count += len(parts[0]) if parts and parts[0].ndim else 0
         if count >= MOST_OF_A_LOADER or not parts or not parts[0].ndim:
@@ -51,9 +52,11 @@ def arrays_of(data: Samples) -> Arrays:
         raise InputDataError(f"a {type(data).__name__} that yields no batch", accepted=_BATCHES)
     try:
         joined = tuple(np.concatenate(parts)[:MOST_OF_A_LOADER] for parts in zip(*batches, strict=True))
+        (names,) = columns
     except ValueError as error:
         raise InputDataError(f"batches of a {type(data).__name__} that differ ({error})", accepted=_BATCHES) from None
-    return joined if len(joined) > 1 else joined[0]
+    tables = tuple(Table(*pair) if pair[1] else pair[0] for pair in zip(joined, names, strict=True))
+    return tables if len(tables) > 1 else tables[0]
 
 
 def without_labels(arrays: Samples, inputs: int | None = None) -> Arrays:

@@ -47,6 +47,7 @@ class Input(Layer):
     the ``floor`` is a mask to all of them, and as good as the floor (see the pass ``masks``). Where the model states a
     scale, features (elements of the last axis) have that ``spread`` around a ``center`` (see the pass ``stated_scales``);
     where the user states ranges, they are from the ``least`` to the ``most`` number of each (see the pass ``quantized_inputs``).
+    Features that have names, as of a model that was trained on a table, have these as ``columns``.
     """
 
     shape: Shape
@@ -61,6 +62,7 @@ class Input(Layer):
     spread: Floats | None = None
     least: Floats | None = None
     most: Floats | None = None
+    columns: tuple[str, ...] = ()
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     options: ClassVar[frozenset[str]] = frozenset({"outliers"})

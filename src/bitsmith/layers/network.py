@@ -209,6 +209,10 @@ class Network:
         shapes = self.shapes()
         return {name: shapes[name] for name in self.inputs}
 
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """The names of the features of each input, in order."""
+        return {name: self.input(name).columns for name in self.inputs}
+
     def evaluate(self, inputs: Sequence[Floats]) -> dict[str, Floats]:
         """The float64 result of each node as the user's model has it, for batches ``inputs`` in the order of :attr:`inputs`."""
         return {node.name: node.result_in_model(result) for node, _, result in self.evaluation(inputs)}

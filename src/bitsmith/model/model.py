@@ -173,7 +173,7 @@ class Model(Displayed):
         self._states.clear()
 
     def _batches(self, x: Arrays) -> list[Batch]:
-        return checked_batches(self.emulator.shapes, x)
+        return checked_batches(self.emulator.shapes, self.network.columns(), x)
 
     def _results(self, outputs: Sequence[Floats]) -> Results:
         return outputs[0] if len(outputs) == 1 else outputs

@@ -205,7 +205,7 @@ def _network(
 
 def _float_results(model: AnyModel, network: Network, X: Arrays) -> dict[str, Floats]:
     results = _evaluated(network, X)
-    computed = layer_results(model, network, float_batches(network.input_shapes(), X))
+    computed = layer_results(model, network, float_batches(network.input_shapes(), network.columns(), X))
     return {name: _same(result, computed.get(name)) for name, result in results.items()}
 
 
@@ -250,7 +250,7 @@ def _weights(network: Network, *, held: bool) -> dict[str, Floats]:
 def _evaluated(network: Network, X: Arrays) -> dict[str, Floats]:
     """The float64 results of all nodes that have one of their own."""
     folded = {node.name for node in network.nodes if node.folded or node.inner}
-    results = network.evaluate(float_batches(network.input_shapes(), X))
+    results = network.evaluate(float_batches(network.input_shapes(), network.columns(), X))
     return {name: result for name, result in results.items() if name not in folded}
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from bitsmith.base.project import Json, digest, write_atomically
 from bitsmith.conversion.conversion import Conversion
 from bitsmith.conversion.exploration import SAMPLES, Tests, yardstick_of
+from bitsmith.emulate.batches import Table, columns_of
 from bitsmith.emulate.samples import Samples, arrays_of
 from bitsmith.errors import (
     BitsmithError,
@@ -102,6 +103,10 @@ class Trial:
         return {(f"{TRIALS}/{self.name}/{path}" if path in own else path): data for path, data in self.files.items()}
 
 
+_COLUMNS = "columns:"
+"""The mark of names of columns of the array whose name comes next."""
+
+
 def packed(samples: Samples) -> bytes:
     """Arrays as one file, which `unpacked` reads.
 
@@ -126,7 +131,8 @@ def packed(samples: Samples) -> bytes:
             raise InputDataError(
                 f"an array of type {array.dtype} and shape {array.shape}", where=where, accepted=accepted
             )
-    np.savez(file, allow_pickle=False, **arrays)
+    columns = {f"{_COLUMNS}{name}": np.array(names) for name, value in parts.items() if (names := columns_of(value))}
+    np.savez(file, allow_pickle=False, **arrays, **columns)
     return file.getvalue()
 
 
@@ -141,7 +147,9 @@ def _flat(data: Sequence[object]) -> list[object]:
 def unpacked(path: Path) -> Samples:
     """The arrays of a file that `packed` made."""
     with np.load(path, allow_pickle=False) as file:
-        named = {name: file[name] for name in file.files}
+        arrays = {name: file[name] for name in file.files if not name.startswith(_COLUMNS)}
+        columns = {name: tuple(file[key].tolist()) for name in arrays if (key := f"{_COLUMNS}{name}") in file.files}
+    named = {name: Table(value, columns[name]) if name in columns else value for name, value in arrays.items()}
     kinds = {name.partition(":")[0] for name in named}
     if kinds == {"named"}:
         return {name.removeprefix("named:"): value for name, value in named.items()}

@@ -129,7 +129,7 @@ class _Reading:
         build, low, high = self._builder(INPUT, "Input", INPUT), None, None
         if self._bounds:
             low, high = (as_weights([self._bounds[name][end] for name in self._names]) for end in (0, 1))
-        layer = Input((len(self._names),), least=low, most=high)
+        layer = Input((len(self._names),), least=low, most=high, columns=tuple(self._names))
         x = Value(build.emit(layer).node, (len(self._names),), Batch(0))
         for number, name in enumerate(self._names):
             here = self._builder(name, "", f"input {name!r}")

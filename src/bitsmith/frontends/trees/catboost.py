@@ -15,6 +15,7 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.files.json import Fields, parse_json
 from bitsmith.frontends.ops.trees import Decision, Tree, ensemble, equal_to, tree_of
+from bitsmith.frontends.trees.columns import with_columns
 from bitsmith.frontends.trees.network import MOST_OUTPUTS, Classes, Link, network_of, of_missing
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
@@ -82,6 +83,7 @@ def read_catboost(text: bytes, where: str, *, raw: bool) -> Network:
         raise model.error("a model without trees")
     link, labels = (Link.IDENTITY, None) if raw else _kind(model.fields("model_info"), bias.size)
     network = network_of(ensemble(trees, features.size, bias, where), link, labels, "CatBoost")
+    network = with_columns(network, features.names, where)
     numbers = _objects(model.fields("features_info"), "float_features")
     return of_missing(network, is_trained=any(own.flag("has_nans") for own in numbers))
 
@@ -107,6 +109,8 @@ class _Features:
     numbers: Mapping[int, int]
     categories: Mapping[int, int]
     size: int
+    names: tuple[str, ...]
+    """Those of a table's columns; () of an array's, which are numbers, or where some have none."""
 
     @classmethod
     def of(cls, listed: Fields) -> _Features:
@@ -116,10 +120,18 @@ class _Features:
             for key in ("float_features", "categorical_features")
         )
         others = [own.integer("flat_feature_index") for key in _OTHERS for own in _objects(listed, key)]
+        words = {
+            own.integer("flat_feature_index"): own.text("feature_id", "")
+            for key in ("float_features", "categorical_features", *_OTHERS)
+            for own in _objects(listed, key)
+        }
         indices = [*numbers.values(), *categories.values(), *others]
         if not all(0 <= index < _MOST_FEATURES for index in indices):
             raise listed.error("a feature with a number that none has", f"0 to {_MOST_FEATURES - 1}")
-        return cls(numbers, categories, 1 + max(indices, default=0))
+        size = 1 + max(indices, default=0)
+        names = tuple(words.get(index, "") for index in range(size))
+        named = all(names) and names != tuple(map(str, range(size)))
+        return cls(numbers, categories, size, names if named else ())
 
     def split(self, described: Fields) -> _Split:
         """Return the question of a split."""

@@ -39,9 +39,10 @@ def _classes(model: object) -> Classes | None:
 
 
 def _read_sklearn(model: object, options: ReadOptions) -> Network:
+    from bitsmith.frontends.trees.columns import with_columns
     from bitsmith.frontends.trees.sklearn import read_sklearn
 
-    return read_sklearn(model, options)
+    return with_columns(read_sklearn(model, options), getattr(model, "feature_names_in_", ()), "scikit-learn")
 
 
 # Boosters have no types.

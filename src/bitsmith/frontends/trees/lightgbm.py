@@ -9,6 +9,7 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.ops.trees import Tree, below, ensemble, sending, truncated_to
 from bitsmith.frontends.trees import LIGHTGBM_MARK
+from bitsmith.frontends.trees.columns import with_columns
 from bitsmith.frontends.trees.network import MOST_OUTPUTS, Classes, Link, network_of, of_missing
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
@@ -62,7 +63,10 @@ def read_lightgbm(text: bytes, where: str, classes: Classes | None) -> Network:
     link = Link.SIGNED_SQUARE if "sqrt" in options else _LINKS[objective]
     kinds = [int(float(word)) for block in blocks for word in _entries(block).get("decision_type", "").split()]
     is_trained = any(kind >> _MISSING & 3 == _NAN and not kind & _CATEGORY for kind in kinds)
-    return of_missing(network_of(layer, link, classes, "LightGBM"), is_trained=is_trained)
+    names = described.get("feature_names", "").split(" ") if "feature_names" in described else []
+    names = [] if names == [f"Column_{number}" for number in range(len(names))] else names  # of what had none
+    network = with_columns(network_of(layer, link, classes, "LightGBM"), names, where)
+    return of_missing(network, is_trained=is_trained)
 
 
 def _entries(block: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bitsmith.frontends.trees.columns import numbers_of
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
@@ -51,12 +52,11 @@ def _sources(step: Any, size: int) -> Places | None:
         return np.arange(size)
     if name == "FunctionTransformer" and step.func is None:
         return np.arange(size)
-    read = getattr(step, "_transformer_to_input_indices", None)
-    if name != "ColumnTransformer" or read is None:
+    if name != "ColumnTransformer":
         return None
     parts = []
-    for called, part, _ in sorted(step.transformers_, key=lambda each: step.output_indices_[each[0]].start):
-        columns = np.asarray(read[called], dtype=np.int64)
+    for _, part, own_columns in sorted(step.transformers_, key=lambda each: step.output_indices_[each[0]].start):
+        columns = numbers_of(own_columns, step)
         if isinstance(part, str):
             own = None if part == "drop" else np.arange(columns.size)
         elif (own := _sources(part, columns.size)) is None:

@@ -15,7 +15,7 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to, of_singles
-from bitsmith.frontends.trees.columns import by_number
+from bitsmith.frontends.trees.columns import by_number, numbers_of
 from bitsmith.frontends.trees.estimators import (
     read_ellipses,
     read_kernels,
@@ -379,8 +379,8 @@ def _refuse_reordered(model: Any) -> None:
     """
     for _, step in getattr(model, "steps", ()):
         _refuse_reordered(step)
-    for name, part, _ in getattr(model, "transformers_", ()):
-        columns, own = list(model._transformer_to_input_indices[name]), list(range(model.n_features_in_))
+    for name, part, chosen in getattr(model, "transformers_", ()):
+        columns, own = numbers_of(chosen, model).tolist(), list(range(model.n_features_in_))
         if columns != own and sorted(columns) == own:
             remedy = "give its columns in the order of the table's before fit"
             raise UnsupportedError("all columns in another order than the data's", where=name, remedy=remedy)

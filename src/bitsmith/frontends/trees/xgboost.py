@@ -12,6 +12,7 @@ from bitsmith.frontends.files.json import Fields, parse_json
 from bitsmith.frontends.files.ubjson import parse_ubjson
 from bitsmith.frontends.ops.trees import Tree, below, ensemble, sending, truncated_to
 from bitsmith.frontends.trees import XGBOOST_MARK
+from bitsmith.frontends.trees.columns import with_columns
 from bitsmith.frontends.trees.network import MOST_OUTPUTS, Classes, Link, network_of, of_missing
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
@@ -75,6 +76,8 @@ def read_xgboost(text: bytes, where: str, classes: Classes | None, missing: floa
         network = network_of(layer, link, classes, "XGBoost")
     if missing is None:
         network = replace(network, notes=(*network.notes, _UNTOLD))
+    names = learner.items("feature_names") if "feature_names" in learner.values else []
+    network = with_columns(network, [name if isinstance(name, str) else "" for name in names], where)
     return network if math.isfinite(number) else of_missing(network, is_trained=is_mixed)
 
 

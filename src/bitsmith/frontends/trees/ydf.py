@@ -12,6 +12,7 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.ops.trees import Decision, Tree, average_path, below, ensemble, equal_to, tree_of
+from bitsmith.frontends.trees.columns import with_columns
 from bitsmith.frontends.trees.network import Classes, Link, network_of, of_missing
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
@@ -76,6 +77,7 @@ def read_ydf(model: Any) -> Network:
     layer = ensemble(trees, columns.size + len(columns.projections), base, "YDF")
     labels = None if link is Link.IDENTITY and name == "GRADIENT_BOOSTED_TREES" else classes
     network = network_of(layer, link, labels, "YDF", projections=columns.matrix())
+    network = with_columns(network, [feature.name for feature in model.input_features()], "YDF")
     return of_missing(network, is_trained=any(columns.described[own].count_nas for own in columns.places))
 
 
