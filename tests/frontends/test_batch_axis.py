@@ -303,6 +303,14 @@ def test_onnx_chooses_by_the_number_of_samples(operator: str, limit: int, times:
         read_onnx(_chosen(operator, limit, times))
 
 
+def test_onnx_chooses_by_a_difference_that_is_zero_for_one_number_of_samples() -> None:
+    """Also where the number is none of those that are looked at; a sum is never zero."""
+    with pytest.raises(UnsupportedError, match=r"\(Cast\): a choice or a bound by the number of samples"):
+        read_onnx(_chosen("Sub", 77))
+    network, x = read_onnx(_chosen("Add", 77)), np.arange(8.0).reshape(2, 4)
+    np.testing.assert_array_equal(network.evaluate([x])[network.outputs[0]], -x)
+
+
 @pytest.mark.parametrize(
     ("operator", "limit", "truth"), [("Greater", 0, True), ("Equal", -1, False), ("Less", 1, False), ("Mod", 1, False)]
 )

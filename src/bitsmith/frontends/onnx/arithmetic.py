@@ -107,6 +107,9 @@ def _cast(call: Call) -> Value:
     return logic.cast(call.build, x, kind, Beyond.WRAPS)
 
 
+_CASTS = "Identity, WholeNumber or Comparison"
+
+
 def _dropout(call: Call) -> tuple[Value, ...]:
     """Pass the operand on; the mask of dropped elements is not translated."""
     call.attributes.ignore("ratio", "seed", "is_test")
@@ -139,7 +142,7 @@ _SHARED = {
         for name in (
             *("Sign", "Floor", "Ceil", "Round", "Sqrt", "Reciprocal", "Exp", "Log", "Sin", "Cos"),
             *("Sinh", "Cosh", "Asinh", "Atan"),
-            *("Equal", "Greater", "Less", "Where"),
+            *("Greater", "Less", "Where"),
         )
     },
 }
@@ -160,8 +163,16 @@ def _einsum(call: Call) -> Value:
     return einsum(call.build, call.attributes.text("equation"), call.tensors())
 
 
+def _side(call: Call) -> Value:
+    """The side of 0 on which a number is, if it becomes a truth value; else the number."""
+    x = call.tensor(0)
+    to_truth = Kind.of(dtype_of(call.attributes.integer("to"), call.attributes.where)) is Kind.BOOL
+    return OPERATIONS["sign"].make(call.build, x) if to_truth else x
+
+
 ARITHMETIC: Operators = {
     **{name: operation(shared) for name, shared in _SHARED.items()},
+    "Equal": replace(operation("equal"), judged=operation("less").read),
     **{f"Bitwise{name}": operation(f"bitwise_{name.lower()}") for name in ("And", "Or", "Xor", "Not")},
     "BitShift": Translation(_shift, "BatchNormalization and Wrap, or WholeQuotient"),
     "Div": Translation(_divide, OPERATIONS["divide"].becomes),
@@ -173,7 +184,8 @@ ARITHMETIC: Operators = {
     "Min": Translation(lambda call: arithmetic.minimum(call.build, *call.tensors()), OPERATIONS["minimum"].becomes),
     "Clip": Translation(_clip, OPERATIONS["clip"].becomes),
     **dict.fromkeys(("IsNaN", "IsInf"), Translation(_is_nan, "a constant")),
-    **dict.fromkeys(("Cast", "CastLike"), Translation(_cast, "Identity, WholeNumber or Comparison")),
+    "Cast": Translation(_cast, _CASTS, judged=_side),
+    "CastLike": Translation(_cast, _CASTS),
     "Identity": Translation(_identity, "Identity"),
     "MatMul": operation("matmul"),
     "Gemm": Translation(_gemm, "Dense, or Einsum and Add"),

@@ -139,12 +139,14 @@ Translator: TypeAlias = Callable[[Call], Results]
 class Translation:
     """Reader of an operator, and ``becomes``, the kinds of layer that it turns into, for documentation.
 
-    What it makes of constants is a constant ``Value`` if it is ``valued``, so that it may have a quantizer.
+    What it makes of constants is a constant ``Value`` if it is ``valued``, so that it may have a quantizer. Equality may hold for
+    one number of samples alone: such an operator is ``judged`` by another whose results differ on both sides of that number.
     """
 
     read: Translator
     becomes: str
     valued: bool = False
+    judged: Translator | None = None
 
 
 Operators: TypeAlias = dict[str, Translation]

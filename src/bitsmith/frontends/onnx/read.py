@@ -350,12 +350,10 @@ def _results_of(
 def _check_bounds(entry: Translation, call: Call, known: Sequence[Known], fixed: Sequence[bool]) -> None:
     """Refuse an operator on constants whose ``fixed`` results are the same for a few numbers of samples, and not for many.
 
-    Numbers are equal for one number of samples alone, so that it counts which one is less.
-
     Raises:
         UnsupportedError: such a choice or bound.
     """
-    counts, entry = call.build.counts, OPERATORS["Less"] if call.node.kind == "Equal" else entry
+    counts, entry = call.build.counts, entry if entry.judged is None else replace(entry, read=entry.judged)
     many = [value.beyond(counts) for value in known]
     if any(array is None for array in many):
         return
