@@ -14,6 +14,7 @@ import torch
 
 import bitsmith
 from bitsmith.errors import ConfigError, FidelityWarning, UnsupportedError
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.torch.archive import open_archive
 from bitsmith.frontends.torch.choices import for_so_many
 from bitsmith.frontends.torch.graph import read_graph
@@ -302,6 +303,28 @@ def test_a_script_that_chooses_by_the_number_of_samples_is_told_by_comparison() 
         script = torch.jit.script(Scripted())
     with pytest.warns(FidelityWarning, match="PyTorch computes other results for one sample alone"):
         bitsmith.convert(script, input_shape=(4,))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_script_that_chooses_between_one_sample_and_several_is_refused(count: int) -> None:
+    for part in (ScriptedForOne(count), torch.nn.Sequential(torch.nn.BatchNorm1d(4), ScriptedForOne(count))):
+        with pytest.raises(UnsupportedError, match="computed by the number of samples"):
+            read_torch(torch.jit.script(part.eval()), ReadOptions(input_shape=(4,)))
+    traced = torch.jit.trace(ScriptedForOne(count), torch.zeros(1, 4))  # which holds for any number
+    read_torch(traced, ReadOptions(input_shape=(4,)))
+
+
+class ScriptedForOne(torch.nn.Module):
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[0] == self.count:
+            x = x * 2
+        return x
 
 
 class Scripted(torch.nn.Module):

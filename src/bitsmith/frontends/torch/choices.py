@@ -7,6 +7,7 @@ symbol for a truth value wherever the code chooses. Each line that does is taken
 from __future__ import annotations
 
 import contextlib
+import copy
 import dis
 import linecache
 import sys
@@ -128,16 +129,29 @@ def for_so_many(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> torc
     import torch
 
     program = torch.export.export(module, tuple(x.clone() for x in inputs))
+    check_numbers(module, program.module(), inputs)
+    return program
+
+
+def check_numbers(module: torch.nn.Module, program: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> None:
+    """Refuse a ``program`` for as many samples as ``inputs`` have, if the module computes others for another number of them.
+
+    Raises:
+        UnsupportedError: results for the same samples differ.
+    """
+    import torch
+
     drawn, count = torch.Generator().manual_seed(0), len(inputs[0])
     first = [
         torch.randn(x.shape, generator=drawn).to(x) if x.is_floating_point() and not x.any() else x for x in inputs
     ]
-    wanted = _results(program.module(), first)
-    turned = _results(program.module(), [x.flip(0) for x in first])
+    wanted = _results(program, first)
+    beside = [torch.cat([x[1:].flip(0), torch.zeros_like(x[:1])]) for x in first]  # without the first, in another order
+    moved = zip(wanted, _results(program, beside), strict=True)
     if not all(
-        map(_is_same, (x.flip(0) for x in wanted), turned)
+        _is_same(x[1:].flip(0), y[:-1]) for x, y in moved
     ):  # of random numbers or mixed samples, refused as such
-        return program
+        return
     for rows in ([0], [*range(1, count), *range(count)]):
         try:
             results = _results(module, [x[rows] for x in first])
@@ -145,15 +159,18 @@ def for_so_many(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> torc
             continue
         if not all(map(_is_same, (x[rows] for x in wanted), results)):
             raise UnsupportedError(f"values that are computed {BY_SAMPLES[0]}")
-    return program
 
 
 def _results(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """The module's real results, with an axis of samples in front; its buffers stay as they are."""
     import torch
 
-    buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
-    results = torch.func.functional_call(module, buffers, tuple(x.clone() for x in inputs))
+    taken = tuple(x.clone() for x in inputs)
+    if isinstance(module, torch.jit.ScriptModule):
+        results = copy.deepcopy(module)(*taken)
+    else:
+        buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+        results = torch.func.functional_call(module, buffers, taken)
     leaves = torch.utils._pytree.tree_leaves(results)
     return [x.detach().double() for x in leaves if isinstance(x, torch.Tensor) and x.ndim and not x.is_complex()]
 

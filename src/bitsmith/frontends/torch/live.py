@@ -23,7 +23,7 @@ from bitsmith.errors import ConfigError, UnsupportedError, nearest
 from bitsmith.frontends.builder.known import BY_SAMPLES
 from bitsmith.frontends.input_shapes import Example, InputShapes, sample_shapes
 from bitsmith.frontends.keras.live import LiveModel
-from bitsmith.frontends.torch.choices import check_choices, for_so_many
+from bitsmith.frontends.torch.choices import check_choices, check_numbers, for_so_many
 from bitsmith.frontends.torch.hooks import hooked
 from bitsmith.frontends.torch.lengths import PACKED, refusing_lengths
 from bitsmith.layers.layer import Floats, Shape
@@ -97,9 +97,14 @@ def exported(
     error: Exception | None = None
     with evaluating(module), _quiet():
         for inputs, axes in _inputs(module, examples, shapes):
+            if error is not None and BY_SAMPLES[0] in str(error):  # what zeros of another type may hide
+                break
             if is_script(module):
                 try:
-                    return saved(_export(_unscripted(module, inputs), inputs, axes))
+                    program = _export(_unscripted(module, inputs), inputs, axes)
+                    if not any(axes):
+                        check_numbers(module, program.module(), inputs)
+                    return saved(program)
                 except Exception as raised:
                     error = error or raised
                     continue
@@ -111,7 +116,7 @@ def exported(
                         error = error or raised
     watched = any(type(part).__module__ in _WATCHING for part in module.modules())
     reason, remedy = _FOR_PROCESSORS if watched else _reason(str(error))
-    if is_script(module):
+    if is_script(module) and not remedy:
         remedy = _SCRIPT_REMEDY
     elif not remedy:
         told = f"check {shapes}, the shape of one sample without the axis of samples, by input_shape or calibration data; or "
