@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch_samples import doubled_if_many
 
 import bitsmith
 from bitsmith.errors import ConfigError, FidelityWarning, UnsupportedError
@@ -54,9 +55,13 @@ def of_one_size(self: Chosen, x: torch.Tensor) -> torch.Tensor:
     return self.fc(x)
 
 
-@pytest.mark.parametrize("forward", [single, length, even, of_one_size])
+def elsewhere(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    return doubled_if_many(self.fc(x))
+
+
+@pytest.mark.parametrize("forward", [single, length, even, of_one_size, elsewhere])
 def test_a_choice_by_the_number_of_samples_is_refused_with_its_line(forward: Forward) -> None:
-    line = r"a choice by the number of samples \(test_torch_choices\.py, line \d+: (if|return) "
+    line = r"a choice by the number of samples \((test_torch_choices|torch_samples)\.py, line \d+: (if|return) "
     with pytest.raises(UnsupportedError, match=line):
         bitsmith.convert(Chosen(forward), input_shape=(4,))
 

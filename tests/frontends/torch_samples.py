@@ -112,3 +112,8 @@ def save_pt2(module: nn.Module, path: Path, *shapes: Shape) -> Path:
         warnings.simplefilter("ignore")
         torch.export.save(torch.export.export(module, inputs, dynamic_shapes=(batch,) * len(inputs)), path)
     return path
+
+
+def doubled_if_many(x: Tensor) -> Tensor:
+    """Choose by the length of a tensor, in another file than the module's."""
+    return x * 2 if len(x) > 1000 else x

@@ -42,12 +42,13 @@ class Line:
 class Choices:
     """The lines outside of torch that choose by a symbol; those at ``inverted`` go the other way.
 
-    Lengths of tensors are integers, of which nothing is seen, or ``symbolic``.
+    Lengths of tensors are integers, of which nothing is seen but the ``files`` that ask for them, by their global names. In files
+    of ``symbolic`` lengths they are symbols.
     """
 
     inverted: Line | None = None
-    symbolic: bool = False
-    has_lengths: bool = False
+    symbolic: Sequence[dict[str, object]] = ()
+    files: dict[int, dict[str, object]] = field(default_factory=dict)
     lines: dict[Line, None] = field(default_factory=dict)
 
     def taken(self, line: Line, *, truth: bool) -> bool:
@@ -57,11 +58,12 @@ class Choices:
 
 
 @contextlib.contextmanager
-def watching(module: torch.nn.Module, choices: Choices) -> Iterator[None]:
-    """Tell ``choices`` of each symbol that Python asks for a truth value, and of lengths in the files of the module's parts."""
+def watching(choices: Choices) -> Iterator[None]:
+    """Tell ``choices`` of each symbol that Python asks for a truth value, and of lengths of tensors."""
     import torch
 
     asked = torch.SymBool.__bool__
+    length: Callable[[torch.Tensor], int] = torch.Tensor.__len__
 
     def truth(symbol: torch.SymBool) -> bool:
         result, caller = bool(asked(symbol)), sys._getframe(1)
@@ -69,23 +71,23 @@ def watching(module: torch.nn.Module, choices: Choices) -> Iterator[None]:
             return result
         return choices.taken(Line(caller.f_code.co_filename, caller.f_lineno), truth=result)
 
-    def size(sized: Sized) -> object:
-        is_tensor = isinstance(sized, torch.Tensor) and sized.ndim > 0
-        choices.has_lengths |= is_tensor
-        return sized.shape[0] if isinstance(sized, torch.Tensor) and is_tensor and choices.symbolic else len(sized)
+    def counted(tensor: torch.Tensor) -> int:
+        caller = sys._getframe(1)
+        if tensor.ndim and not _is_of_torch(caller):
+            choices.files[id(caller.f_globals)] = caller.f_globals
+        return length(tensor)
 
-    forwards = (getattr(type(part), "forward", None) for part in module.modules())
-    files = {id(names): names for names in (getattr(forward, "__globals__", {}) for forward in forwards)}
-    own = [
-        names for names in files.values() if "len" not in names and not names.get("__name__", "").startswith("torch.")
-    ]
-    torch.SymBool.__bool__ = truth
+    def size(sized: Sized) -> object:
+        return sized.shape[0] if isinstance(sized, torch.Tensor) and sized.ndim else len(sized)
+
+    own = [names for names in choices.symbolic if "len" not in names]
+    torch.SymBool.__bool__, torch.Tensor.__len__ = truth, counted
     for names in own:
         names["len"] = size
     try:
         yield
     finally:
-        torch.SymBool.__bool__ = asked
+        torch.SymBool.__bool__, torch.Tensor.__len__ = asked, length
         for names in own:
             del names["len"]
 
@@ -101,15 +103,19 @@ def check_choices(
         UnsupportedError: the other side of a choice is another program.
     """
     choices = Choices()
-    with watching(module, choices):
+    with watching(choices):
         program = seen = export()
-    if choices.has_lengths:
-        open_lengths = Choices(symbolic=True)
-        with contextlib.suppress(Exception), watching(module, open_lengths):  # of the module's code, or of torch
+    forwards = (getattr(type(part), "forward", None) for part in module.modules())
+    own = (names for forward in forwards if (names := getattr(forward, "__globals__", None)) is not None)
+    files = {id(names): names for names in own if not str(names.get("__name__")).startswith("torch.")}
+    symbolic = [*{**files, **choices.files}.values()]
+    if choices.files:
+        open_lengths = Choices(symbolic=symbolic)
+        with contextlib.suppress(Exception), watching(open_lengths):  # of the module's code, or of torch
             seen, choices = export(), open_lengths
     for line in choices.lines:
         try:
-            with watching(module, Choices(line, symbolic=True)):
+            with watching(Choices(line, symbolic)):
                 same = _text(export()) == _text(seen)
         except Exception as error:  # as above
             same = _is_raised(error)
