@@ -200,3 +200,14 @@ def test_codes_reach_as_far_as_brevitas_says(signed: bool, narrow: bool) -> None
         assert [float(end) for end in code_range(bits.double(), signed=signed, narrow=narrow)] == list(
             map(float, expected)
         )
+
+
+def test_results_with_their_grids_are_compared_with_brevitas() -> None:
+    torch.manual_seed(1)
+    codes = qnn.QuantIdentity(quant.Int8ActPerTensorFixedPoint, bit_width=4, return_quant_tensor=True)
+    module = torch.nn.Sequential(codes, qnn.QuantLinear(3, 2, bias=False, return_quant_tensor=True))
+    module(x := torch.randn(20, 3))
+    circuit = bitsmith.convert(module.eval(), calibration=x.numpy())
+    assert (circuit.fidelity.agreement.reason, circuit.fidelity.agreement.framework) == ("", "PyTorch")
+    with torch.no_grad():
+        np.testing.assert_allclose(circuit.predict(x.numpy()), module(x).value.numpy(), atol=1e-6)

@@ -71,6 +71,8 @@ def flat(result: object) -> tuple[Floats, ...]:
         if len(result) > 1:
             raise NotComparedError("its outputs have names instead of an order")
         return flat(next(iter(result.values())))
+    if isinstance(result, tuple) and hasattr(result, "zero_point"):  # of Brevitas, a tensor and its grid
+        return flat(result[0])
     if isinstance(result, list | tuple):
         return tuple(array for item in result for array in flat(item))
     tensor = cast("torch.Tensor", result)
