@@ -16,6 +16,7 @@ from typing import Any
 import typer
 
 from bitsmith import errors
+from bitsmith.cli.commands import COMMANDS as BY_NAME
 from bitsmith.cli.commands import app
 from bitsmith.converters import Familiar
 from bitsmith.options.building import BUILD_OPTIONS, BuildOptions
@@ -73,6 +74,9 @@ def commands() -> str:
             f"## bitsmith {name}\n",
             f"{_sentence(command.help)}\n",
             *_table(("option", "takes", "meaning"), _options(command.params)),
+            "```",
+            *BY_NAME[name].lines(name),
+            "```\n",
         ]
     return "\n".join(parts)
 

@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
@@ -23,7 +25,7 @@ import bitsmith
 from bitsmith import __version__
 from bitsmith.base.progress import Kind, tell, tell_of_tool
 from bitsmith.cli import demo
-from bitsmith.cli.commands import app
+from bitsmith.cli.commands import COMMANDS, app
 from bitsmith.cli.terminal import Terminal
 from bitsmith.devices.board import BOARDS
 from bitsmith.errors import ToolMissingError
@@ -52,6 +54,17 @@ def built(tmp_path: Path) -> Path:
 def test_version() -> None:
     result = _run("--version")
     assert (result.exit_code, result.stdout) == (0, f"bitsmith {__version__}\n")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_ends_with_examples_that_are_understood(name: str) -> None:
+    _, _, examples = _run(name, "--help").stdout.partition("Examples:\n")
+    lines = [line.strip() for line in examples.strip().splitlines()]
+    assert lines == [*COMMANDS[name].lines(name)]
+    command = typer.main.get_command(app).commands[name]
+    for line in lines:
+        context = command.make_context(name, shlex.split(line)[2:])
+        assert not context.args
 
 
 def test_python_m_bitsmith_starts_quickly_and_imports_no_framework() -> None:

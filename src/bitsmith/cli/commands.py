@@ -10,7 +10,7 @@ import json
 import sys
 import webbrowser
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
@@ -301,28 +301,75 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.callback()(_options)
-_COMMANDS: dict[str, Callable[..., None]] = {
-    "convert": Expanded(model_commands.convert),
-    "build": Expanded(build, Building, BUILD_FLAGS),
-    "write": write,
-    "report": report,
-    "open": open_report,
-    "explain": Expanded(model_commands.explain),
-    "explore": Expanded(model_commands.explore),
-    "fit": Expanded(search_commands.fit),
-    "sweep": Expanded(search_commands.sweep, flags={**BUILD_FLAGS, **FLAGS}),
-    "calibrate": search_commands.calibrate,
-    "config": Expanded(model_commands.config),
-    "predict": Expanded(model_commands.predict),
-    "profile": Expanded(model_commands.profile),
-    "plot": Expanded(model_commands.plot),
-    "demo": demo,
-    "boards": boards,
-    "doctor": doctor,
-    "vendor-check": vendor_check,
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: what it runs, and the lines after the program's name that its help shows as examples, at least one."""
+
+    run: Callable[..., None]
+    examples: tuple[str, *tuple[str, ...]]
+
+    def lines(self, name: str) -> tuple[str, ...]:
+        """The examples as they are typed, for the command's name."""
+        return tuple(f"bitsmith {name} {words}".rstrip() for words in self.examples)
+
+
+COMMANDS: Mapping[str, Command] = {
+    "convert": Command(
+        Expanded(model_commands.convert),
+        ("model.keras --calibration x.npy", "model.onnx --board ulx3s-85f --bits 8 --fit", "project.yml"),
+    ),
+    "build": Command(
+        Expanded(build, Building, BUILD_FLAGS),
+        ("model-circuit", "model-circuit --pnr", "model-circuit --no-synth --trace"),
+    ),
+    "write": Command(write, ("model-circuit",)),
+    "report": Command(report, ("model-circuit", "model-circuit --details", "model-circuit --json")),
+    "open": Command(open_report, ("model-circuit",)),
+    "explain": Command(
+        Expanded(model_commands.explain),
+        ("model.keras --calibration x.npy", "model.tflite --board icebreaker --write project.yml"),
+    ),
+    "explore": Command(
+        Expanded(model_commands.explore),
+        (
+            "model.keras --calibration x.npy --test x_test.npy y_test.npy",
+            "model.onnx --weight-bits 4,6,8 --result-bits 8,10",
+        ),
+    ),
+    "fit": Command(
+        Expanded(search_commands.fit),
+        (
+            "model.keras --data data.npz --goal loss=0.01 --part LFE5U-45F-6BG381C",
+            "model.keras --data data.npz --goal lut=20000 --goal minimize=latency",
+        ),
+    ),
+    "sweep": Command(
+        Expanded(search_commands.sweep, flags={**BUILD_FLAGS, **FLAGS}),
+        (
+            "model.keras --try Model.ReuseFactor=1,4,16 --estimate",
+            "model.keras --try Model.Bits=6,8 --test x_test.npy y_test.npy --minimize lut,loss",
+        ),
+    ),
+    "calibrate": Command(search_commands.calibrate, ("sweep -o estimates.json",)),
+    "config": Command(
+        Expanded(model_commands.config), ("model.keras -o project.yml", "model.keras --granularity name -o project.yml")
+    ),
+    "predict": Command(
+        Expanded(model_commands.predict),
+        ("model-circuit x.npy -o results.npy", "model.keras x.npy --bits 8 -o results.npy"),
+    ),
+    "profile": Command(Expanded(model_commands.profile), ("model-circuit x.npy", "model.keras x.npy --bits 8")),
+    "plot": Command(Expanded(model_commands.plot), ("model.keras", "model-circuit -o layers.svg")),
+    "demo": Command(demo, ("", "--no-pnr --no-bitstream")),
+    "boards": Command(boards, ("", "--json")),
+    "doctor": Command(doctor, ("", "--board model-circuit --port /dev/ttyUSB0")),
+    "vendor-check": Command(vendor_check, ("kit --tool vivado", "kit --read")),
 }
-for name, run in _COMMANDS.items():
-    app.command(name)(run)
+for name, each in COMMANDS.items():
+    # "\b" keeps the lines of an epilogue apart.
+    app.command(name, epilog="\n  ".join(("\b\nExamples:", *each.lines(name))))(each.run)
 
 
 def main() -> None:
