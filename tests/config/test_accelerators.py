@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -162,3 +165,14 @@ def test_configurations_of_accelerators_begin_with_their_section(name: str) -> N
     config["AcceleratorConfig"]["Precision"]["Input"] = "ap_fixed<16,6>"
     assert (read_project(config).board, read_project(config).bus_input) == (BOARDS[name], "fixed<16,6>")
     assert "AcceleratorConfig" not in create_config(backend="vitis")
+
+
+@pytest.mark.parametrize("recorded", json.loads((Path(__file__).parent / "familiar" / "boards.json").read_text()))
+def test_a_new_section_is_what_hls4ml_writes(recorded: dict[str, Any]) -> None:
+    wanted = recorded["AcceleratorConfig"]
+    words = {f"{name.lower()}_type": text for name, text in wanted["Precision"].items() if text != "float"}
+    arguments = {key.lower(): value for key, value in wanted.items() if key != "Precision"} | words
+    config = create_config(backend="VivadoAccelerator", **arguments)
+    assert config["AcceleratorConfig"] == wanted
+    assert not {"Board", "Driver", "Interface", "Platform", "InputType"} & config.keys()
+    assert read_project(config).board == wanted["Board"]

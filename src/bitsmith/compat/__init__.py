@@ -23,6 +23,7 @@ _PRUNERS = ("", ".objectives", ".objectives.vivado_objectives", ".scheduler")
 MODULES: Mapping[str, str] = {
     NAME: "bitsmith",
     **{f"{NAME}.{name}": f"bitsmith.{name}" for name in _SAME},
+    f"{NAME}.backends": "bitsmith.compat.backends",
     **{f"{NAME}.optimization{name}": "bitsmith.compat.optimization" for name in _PRUNERS},
     **{f"{NAME}.optimization.dsp_aware_pruning{name}": "bitsmith.compat.optimization" for name in _PRUNERS},
     **{f"{NAME}.report.{tool}_report": "bitsmith.report" for tool in ("catapult", "oneapi", "quartus", "vivado")},
@@ -42,6 +43,33 @@ _PRUNED = (
     "get_attributes_from_keras_model_and_hls4ml_config",
 )
 
+_BACKENDS = (
+    "backends are names: convert(model, backend='vitis'); bitsmith.backends.BACKENDS lists them; of a layer of your own, "
+    "convert(model, layers={MyLayer: translate}) takes what it computes (docs/custom-layers.md)"
+)
+_TOOLS = (
+    "backend",
+    "catapult",
+    "fpga",
+    "libero",
+    "oneapi",
+    "quartus",
+    "symbolic",
+    "vitis",
+    "vivado",
+    "vivado_accelerator",
+)
+_BACKEND_CLASSES = (
+    *("Backend", "CatapultBackend", "FPGABackend", "LiberoBackend", "OneAPIBackend", "QuartusBackend"),
+    *(
+        "SymbolicExpressionBackend",
+        "VitisBackend",
+        "VivadoAcceleratorBackend",
+        "VivadoAcceleratorConfig",
+        "VivadoBackend",
+    ),
+)
+
 _FRAMEWORKS = ("keras", "keras_v2", "keras_v3", "onnx", "pytorch")
 
 INSTEAD: Mapping[str, str] = {
@@ -51,8 +79,7 @@ INSTEAD: Mapping[str, str] = {
     **{f"{NAME}.optimization{room}.{name}": _PRUNING for room in ("", ".dsp_aware_pruning") for name in _PRUNED},
     f"{NAME}.converters.get_supported_keras_layers": "docs/layers.md lists all layers with their limits",
     f"{NAME}.converters.link_existing_project": _SAVED,
-    f"{NAME}.backends": "backends are names: convert(model, backend='vitis'); bitsmith.backends.BACKENDS lists them; "
-    "of a layer of your own, convert(model, layers={MyLayer: translate}) takes what it computes (docs/custom-layers.md)",
+    **{f"{NAME}.backends.{name}": _BACKENDS for name in (*_TOOLS, *_BACKEND_CLASSES, "register_backend")},
     f"{NAME}.model.graph": _GRAPHS,
     **{f"{NAME}.model.{name}": _GRAPHS for name in ("MultiModelGraph", "to_multi_model_graph")},
     f"{NAME}.model.ModelGraph": "models have get_layers, get_weight_variables, get_output_variables, trace and output_dir",

@@ -64,6 +64,14 @@ def accelerator_named(value: object) -> Accelerator | None:
     return ACCELERATORS.get(squash(value)) if isinstance(value, str) else None
 
 
+def new_section(accelerator: Accelerator, config: dict[str, object]) -> dict[str, object]:
+    """The ``AcceleratorConfig`` of a new configuration, to be edited; its keys are taken out of ``config``."""
+    section: dict[str, object] = {"Board": accelerator.board, "Interface": "axi_stream", "Driver": "python"}
+    section |= {key: config.pop(key) for key in (*section, "Platform") if config.get(key) is not None}
+    words = {name: config.pop(f"{name}Type", "float") for name in ("Input", "Output")}
+    return section | {"Precision": words}
+
+
 def split_accelerator(
     content: Mapping[str, object], problems: Problems
 ) -> tuple[Accelerator | None, Mapping[str, object], tuple[Idle, ...]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bitsmith.base.project import project_name
-from bitsmith.config.accelerators import accelerator_named, split_accelerator
+from bitsmith.config.accelerators import accelerator_named, new_section, split_accelerator
 from bitsmith.config.files import read_file
 from bitsmith.config.inert import PROJECT_INERT, WRITER_INERT
 from bitsmith.config.latency import Latency
@@ -266,8 +266,9 @@ def create_config(
     config |= {names.get(squash(key), key): value for key, value in kwargs.items()}
     if writer:
         config["WriterConfig"] = {**(config.get("WriterConfig") or {}), **writer}
-    if accelerator_named(backend) is not None:
-        config.setdefault("AcceleratorConfig", {"Precision": {}})
+    accelerator = accelerator_named(backend)
+    if accelerator is not None and "AcceleratorConfig" not in config:
+        config["AcceleratorConfig"] = new_section(accelerator, config)
     read_project(config)
     return config
 
