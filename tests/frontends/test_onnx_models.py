@@ -202,6 +202,41 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
     "Upsample": with_rest("Upsample", {"s": np.array([1.0, 1.0, 2.0, 2.0])}, opset=9, shape=("N", 2, 3, 3)),
     "SpaceToDepth": unary("SpaceToDepth", shape=(2, 4, 4), blocksize=2),
     "DepthToSpace": unary("DepthToSpace", shape=(8, 2, 3), blocksize=2, mode="CRD"),
+    "ReverseSequence, of samples": lambda: graph(
+        [
+            node("Shape", "x", "n", end=1),
+            node("Expand", "three n", "l"),
+            node("ReverseSequence", "x l", "y", batch_axis=0, time_axis=1),
+        ],
+        {"x": ("N", 4, 3)},
+        "y",
+        {"three": np.array([3])},
+        opset=15,
+    ),
+    "ReverseSequence, of rows": lambda: graph(
+        [node("Squeeze", "x axis", "r"), node("ReverseSequence", "r l", "y", time_axis=1, batch_axis=0)],
+        {"x": (1, 3, 4, 2)},
+        "y",
+        {"axis": np.array([0]), "l": np.array([1, 4, 3])},
+    ),
+    "ReverseSequence, of columns": lambda: graph(
+        [node("Squeeze", "x axis", "r"), node("ReverseSequence", "r l", "y")],
+        {"x": (1, 3, 4, 2)},
+        "y",
+        {"axis": np.array([0]), "l": np.array([3, 2, 1, 2])},
+    ),
+    "Col2Im": with_rest(
+        "Col2Im",
+        {"i": np.array([4, 6]), "b": np.array([2, 3])},
+        opset=18,
+        shape=("N", 12, 12),
+        pads=[0, 1, 1, 0],
+        dilations=[1, 2],
+    ),
+    # onnxruntime 1.32 does not follow the definition of dilations of one axis.
+    "Col2Im, of one axis": with_rest(
+        "Col2Im", {"i": np.array([7]), "b": np.array([3])}, opset=18, shape=("N", 6, 3), strides=[2]
+    ),
     "Trilu": with_rest("Trilu", {"k": np.array(1)}, upper=1),
     "CumSum": with_rest("CumSum", {"a": np.array(2)}),
     "CumSum, exclusive and backwards": with_rest("CumSum", {"a": np.array(1)}, exclusive=1, reverse=1),

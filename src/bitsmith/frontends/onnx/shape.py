@@ -146,6 +146,28 @@ def _tile(call: Call) -> Value:
     return selection.tile(call.build, x, repeats)
 
 
+def _reverse_sequence(call: Call) -> Value:
+    """The first elements of each sequence backwards; samples have one length, as a circuit is the same for all of them."""
+    x, known = call.tensor(0), call.constant(1, "the lengths")
+    batch, time = call.attributes.integer("batch_axis", 1), call.attributes.integer("time_axis", 0)
+    if {batch, time} != {0, 1} or x.rank < 2:
+        raise ModelFileError(f"sequences along axis {time}, in batches along axis {batch}", where=call.attributes.where)
+    of_samples = x.batch is not None and x.batch.axis == batch
+    lengths = np.array([length for array in known.at for length in integers(array, "the lengths")], dtype=np.int64)
+    if of_samples and len(set(lengths.tolist())) > 1:
+        raise MixedSamplesError("reverses sequences of samples that are not equally long")
+    lengths = lengths[:1] if of_samples else lengths
+    steps = x.shape[x.axis(time)]
+    if len(lengths) != (1 if of_samples else x.dims[batch]) or lengths.min() < 0 or lengths.max() > steps:
+        raise ModelFileError(f"lengths {lengths[:8].tolist()} of sequences", where=call.attributes.where)
+    count = np.arange(steps)[:, None]
+    turned = np.where(count < lengths, lengths - 1 - count, count)
+    if of_samples:
+        return selection.take(call.build, x, time, turned[:, 0])
+    rows = np.arange(len(lengths))
+    return selection.index(call.build, x, 0, [turned, rows] if time == 0 else [rows[:, None], turned.T])
+
+
 def _shape(call: Call) -> Known:
     x = call.tensor(0)
     part = slice(call.attributes.integer("start", 0), call.attributes.integer("end", x.rank))
@@ -199,6 +221,7 @@ SHAPES: Operators = {
     "Tile": Translation(_tile, "Gather"),
     "Shape": Translation(_shape, "a constant"),
     "Size": Translation(_size, "a constant"),
+    "ReverseSequence": Translation(_reverse_sequence, "Gather"),
     "Trilu": Translation(_trilu, "Multiply"),
     "CumSum": Translation(_cumulative_sum, "CumulativeSum, and Slice, Crop and Pad"),
     "SpaceToDepth": _blocks(shape.space_to_depth, "Reshape, Permute and Reshape"),

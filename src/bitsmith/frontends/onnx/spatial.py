@@ -116,6 +116,13 @@ def _pad(call: Call) -> Value:
     return spatial.pad(call.build, x, pairs, _MODES[mode], value)
 
 
+def _from_patches(call: Call) -> Value:
+    image, size = (call.integers(number, what) or () for number, what in ((1, "the image's shape"), (2, "the block's")))
+    if min((*image, *size), default=0) < 1:
+        raise ModelFileError(f"blocks of {size[:8]} in {image[:8]}", where=call.attributes.where)
+    return spatial.from_patches(call.build, call.batched(call.tensor(0), 0), image, _taps(call, size))
+
+
 def _center_crop_pad(call: Call) -> Value:
     """The middle of axes that become shorter, zeros around those that become longer; of an odd rest one more at the end."""
     x, sizes = call.tensor(0), call.integers(1, "the sizes") or ()
@@ -233,6 +240,7 @@ SPATIAL: Operators = {
     "GlobalMaxPool": _global(Reduction.MAX),
     "GlobalAveragePool": _global(Reduction.MEAN),
     "Pad": Translation(_pad, "Pad, Crop"),
+    "Col2Im": Translation(_from_patches, "Gather, and Reduce of sums"),
     "CenterCropPad": Translation(_center_crop_pad, "Pad, Crop"),
     **dict.fromkeys(("Resize", "Upsample"), Translation(_resize, "Resize")),
 }

@@ -7,7 +7,7 @@ All but :func:`pad` work on operands (batch, positions..., channels); :func:`alo
 import math
 import string
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from fractions import Fraction
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, Value, checked_elements, constant, real
-from bitsmith.frontends.ops.selection import take
+from bitsmith.frontends.ops.selection import take, with_index
 from bitsmith.layers import pooling
 from bitsmith.layers.conv import Axes, Conv, ConvTranspose
 from bitsmith.layers.einsum import EinsumDense
@@ -209,6 +209,28 @@ def patches(build: Builder, x: Value, taps: Taps) -> Value:
     rows = build.viewed(x, (1, channels, math.prod(sizes)), x.batch, "rows")
     y = take(build.within("taps"), rows, 2, places.reshape(-1, math.prod(taps.size)).T)
     return build.viewed(y, (1, channels * math.prod(taps.size), y.dims[-1]), x.batch)
+
+
+def from_patches(build: Builder, x: Value, image: Axes, taps: Taps) -> Value:
+    """Return (batch, channels, *image) from windows (batch, channels * taps, windows), which are added where they overlap."""
+    pairs, count = taps.padding, math.prod(taps.size)
+    if x.rank != 3 or len(taps.size) != len(image) or isinstance(pairs, Same) or x.item[0] % count:
+        raise UnsupportedError(
+            f"windows {x.item} for an image of {len(image)} axes", accepted="batch, channels times taps, and windows"
+        )
+    sizes = tuple(n + before + after for n, (before, after) in zip(image, pairs, strict=True))
+    channels, elements = x.item[0] // count, math.prod(checked_elements(sizes))
+    fitting = math.prod(
+        (n - span) // stride + 1 for n, span, stride in zip(sizes, taps.spans, taps.strides, strict=True)
+    )
+    if fitting != x.item[1]:
+        raise UnsupportedError(f"{x.item[1]} windows", accepted=f"the {fitting} of an image of {image}")
+    places = _places(sizes, taps).reshape(-1, count)
+    columns = build.viewed(x.plain(), (1, channels, places.size), x.batch, "columns")
+    empty = replace(constant(np.zeros((channels, elements))), batch=columns.batch)
+    y = with_index(build.within("sums"), empty, 2, [places.T.ravel()], columns, added=True)
+    y = build.viewed(y, (1, channels, *sizes), x.batch)
+    return pad(build.within("cropped"), y, {2 + k: (-before, -after) for k, (before, after) in enumerate(pairs)})
 
 
 def windows(build: Builder, x: Value, taps: Taps) -> Value:
