@@ -104,6 +104,7 @@ def test_one_screen_with_the_verdict_first(monkeypatch: pytest.MonkeyPatch) -> N
         ({"Resources": {"LUT": 90_000}}, "does NOT fit: 90,000 LUTs of 83,640"),
         ({"Resources": {"LUT": 41_820, "DSP": 15}}, r"; fits \(50 % of the part's LUTs\)"),
         ({"Resources": {"LUT": 836, "DSP": 78}}, r"; fits \(50 % of the part's DSPs\)"),
+        ({"Resources": {"LUT": 83_640}}, r"; fits \(100 % of the part's LUTs\)"),
         ({"Timing": {"FmaxMHz": 80.0}}, r"clock MISSED: 80 MHz \(100 MHz asked\)"),
         ({"Timing": {"FmaxMHz": 100.0}}, r"clock 100 MHz \(100 MHz asked\)"),
     ],

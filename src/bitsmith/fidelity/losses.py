@@ -30,6 +30,7 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.traits import Exactness
 from bitsmith.passes.network.index_inputs import look_ups
+from bitsmith.report.sections import percent
 from bitsmith.report.shown import Shown
 
 _AT_ONCE = 1024
@@ -90,9 +91,8 @@ class Loss:
             )
         verb = "wrap" if self.overflow is Overflow.WRAP else "saturate"
         within = "the range of auto" if self.format is None else str(self.format)
-        share = 100 * self.share
         return (
-            f"layer {self.layer!r}: {self.count:,} of {self.total:,} values ({share:.2g} %) {verb} in {within} "
+            f"layer {self.layer!r}: {self.count:,} of {self.total:,} values ({percent(self.share)}) {verb} in {within} "
             f"({self.variable}); they reach {self.lo + 0.0:.4g} .. {self.hi:.4g}"
         )
 

@@ -76,7 +76,8 @@ def undecided(edges: Sequence[Floats], operand: TensorType, entry: Input) -> str
         worst = max(worst, counted, key=lambda some: some[0] / some[1])
     if not worst[0]:
         return "No decision changes by rounding of an input within its format."
-    share = f"{-100 * math.expm1(certain):.2g} %"
+    percent = -100 * math.expm1(certain)
+    share = f"{percent:{'.2g' if percent < 99.5 else '.0f'}} %"
     return (
         f"Rounding of an input could change a decision for {share} of all values of its format: where a threshold lies "
         f"within a step, in at most {worst[0]:,} of {worst[1]:,} steps of a feature."

@@ -77,7 +77,7 @@ def used(need: Need) -> Bar:
         text, share = f"{number(need.needed)}; the part has none", 100.0 if need.needed else 0.0
         return Bar(need.label, text, share, over=need.lacking)
     percent = 100 * need.needed / need.available
-    text = f"{number(need.needed)} of {need.available:,} ({percent:.3g} %)"
+    text = f"{number(need.needed)} of {need.available:,} ({percent:{'.3g' if percent < 999.5 else ',.0f'}} %)"
     return Bar(need.label, text, min(percent, 100.0), over=need.lacking)
 
 

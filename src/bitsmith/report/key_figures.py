@@ -21,6 +21,7 @@ from bitsmith.report.sections import (
     Verification,
     find,
     number,
+    percent,
 )
 from bitsmith.report.summary import Design
 
@@ -81,7 +82,7 @@ def verdict(sections: Sequence[Section], design: Design | None) -> str:
     elif shares := [(need.needed / need.available, need.label) for need in used if need.available]:
         share, label = max(shares)
         counts = "expected to fit" if isinstance(area_of(sections), Estimate) else "fits"
-        parts.append(f"{counts} ({100 * share:.2g} % of the part's {label}s)")
+        parts.append(f"{counts} ({percent(share)} of the part's {label}s)")
     if timing is not None and timing.fmax_mhz is not None and design is not None:
         target = 1000 / design.clock_period_ns
         clock = "clock" if _is_met(timing.fmax_mhz, design.clock_period_ns) else "clock MISSED:"
