@@ -96,6 +96,6 @@ def test_a_board_at_a_serial_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert json.loads(result.stdout)["fault"] == "clock"
     assert lines[-1].baudrate == 115_200
     assert "no such port" in _run("doctor", "--board", str(tmp_path), "--port", "COM7").stderr
-    assert "--port with the serial port" in _run("doctor", "--board", str(tmp_path)).stderr
+    assert "say at which port it is, such as --port /dev/ttyUSB0" in _run("doctor", "--board", str(tmp_path)).stderr
     assert "no driver of a board" in _run("doctor", "--board", str(tmp_path / "driver")).stderr
     assert _run("doctor", "--port", "COM7").exit_code == 2

@@ -38,8 +38,8 @@ def examine_board(project: Path, port: str | None) -> Diagnosis:
         remedy = "bitsmith build DIR writes the drivers of a circuit in SystemVerilog"
         raise ProjectError("no driver of a board in it", where=str(project), remedy=remedy)
     if port is None:
-        accepted = "--port with the serial port that the board is at, such as /dev/ttyUSB0"
-        raise ProjectError("a project for no board with a processor", where=str(project), accepted=accepted)
+        remedy = "say at which port it is, such as --port /dev/ttyUSB0"
+        raise ProjectError("a circuit that is reached by a serial port", where=str(project), remedy=remedy)
     with _imported(drivers[0].parent, drivers[0].stem, "serial") as (net, serial):
         try:
             line = serial.Serial(port, _BAUD, timeout=_PATIENCE_S)

@@ -20,6 +20,7 @@ from bitsmith.devices.family import Family, Part, Pin, PlaceAndRoute
 from bitsmith.devices.parts import part_or_typical, resolve_part
 from bitsmith.devices.system import Card, Processor, SocFpga, SystemBoard, Zynq
 from bitsmith.errors import ConfigError
+from bitsmith.errors.remedies import OPEN, given, remedy
 
 if TYPE_CHECKING:
     from bitsmith.devices.board_file import BoardFile, SystemFile
@@ -91,8 +92,9 @@ def any_board(board: str | Path) -> AnyBoard:
         accepted = f"{', '.join(BOARDS)}, or the path of a .toml file with a board"
         # Boards whose numbers differ have other parts, whose bitstreams they do not take.
         close = [known for known in difflib.get_close_matches(name, BOARDS) if _numbers(name) <= _numbers(known)]
-        remedy = f"did you mean {close[0]!r}?" if close else "describe it in a .toml file: docs/add-a-device.md"
-        raise ConfigError(f"unknown board {board[:80]!r}", where="Board", accepted=accepted, remedy=remedy)
+        own = remedy("describe it in a .toml file: docs/add-a-device.md; or give its part instead: ", given(part=OPEN))
+        advice = f"did you mean {close[0]!r}?" if close else own
+        raise ConfigError(f"unknown board {board[:80]!r}", where="Board", accepted=accepted, remedy=advice)
     return _read(path)
 
 
@@ -165,7 +167,10 @@ def _system(file: SystemFile, path: Path) -> SystemBoard:
 def _serial(file: BoardFile, path: Path) -> Board:
     part = _part(file.part, path)
     if part.family.place_and_route is None:
-        raise ConfigError(f"part: no open tool can place and route {part.name}", where=str(path))
+        advice = remedy(
+            "give ", given(part=part.name), " instead, and connect the core yourself: docs/vivado-project.md"
+        )
+        raise ConfigError(f"part: no open tool can place and route {part.name}", where=str(path), remedy=advice)
     sites = {port: site for port in type(file.pins).model_fields if (site := getattr(file.pins, port)) is not None}
     if len(set(sites.values())) < len(sites):
         raise ConfigError("pins: a site is used twice", where=str(path), accepted="a site for each port")
