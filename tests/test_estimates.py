@@ -59,6 +59,16 @@ def test_a_reuse_factor_that_nothing_needs_is_told(io_type: IOTypeName, x: Float
     assert intervals[2, "Latency"] == 1 < intervals[2, "Resource"] == 2
 
 
+def test_an_asked_latency_is_told_with_what_keeps_the_circuit_from_it(x: Floats, tmp_path: Path) -> None:
+    texts = {
+        latency: str(bitsmith.convert(NETWORK, tmp_path, None, x, weights=WEIGHTS, bits=6, latency=latency).estimate())
+        for latency in (None, "10 ns", 40)
+    }
+    assert "latency" not in texts[None]
+    assert "latency of 1 cycle, 10 ns" in texts["10 ns"] and "in 1 cycle, for Latency, a stage has" in texts["10 ns"]
+    assert "latency of " in texts[40] and "a stage has" not in texts[40]
+
+
 def test_what_does_not_fit_says_so(x: Floats, tmp_path: Path) -> None:
     found = bitsmith.convert(NETWORK, tmp_path, None, x, weights=WEIGHTS, part="ice40up5k").estimate()
     assert not found.fits and "does not fit ice40up5k" in str(found)

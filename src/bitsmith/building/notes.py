@@ -142,21 +142,31 @@ def notes_on_reuse(program: Program, directives: Directives, interval: int | Non
         )
 
 
-def notes_on_circuit(circuit: Circuit, job: Job, family: Family, budget_ns: float) -> Iterator[str]:
-    """Reasons why a circuit may miss its clock, or the latency that the user wants; and what its engines wait for."""
-    target = job.target
-    most = None if target.latency is None else int(target.latency.most)
-    cycles, missing = circuit.cycles[0], circuit.stage_ns - budget_ns
-    if most is not None and cycles > most:
+def notes_on_latency(circuit: Circuit, target: Target, budget_ns: float) -> Iterator[str]:
+    """Reasons why a circuit has not the latency that the user wants, or not at the clock."""
+    if target.latency is None:
+        return
+    most, cycles, missing = int(target.latency.most), circuit.cycles[0], circuit.stage_ns - budget_ns
+    if cycles > most:
         yield (
             f"the circuit takes {cycles} cycles, more than the {most} of Latency: shared multipliers (ReuseFactor) and "
             "tables in block memory take theirs whatever the clock."
         )
-    if most is not None and missing > 0:
+    if missing > 0:
         yield (
-            f"in {cycles} cycles, for Latency, a stage has {circuit.stage_ns:.1f} ns of logic by the delay model, where the "
-            f"clock leaves {budget_ns:.1f}: a period of about {target.clock_period_ns + missing:.1f} ns may be reached."
+            f"in {in_cycles(cycles)}, for Latency, a stage has {circuit.stage_ns:.1f} ns of logic by the delay model, where "
+            f"the clock leaves {budget_ns:.1f}: a period of about {target.clock_period_ns + missing:.1f} ns may be reached."
         )
+
+
+def in_cycles(count: int) -> str:
+    """A number of cycles in words."""
+    return f"{count:,} cycle{'s' * (count != 1)}"
+
+
+def notes_on_circuit(circuit: Circuit, job: Job, family: Family, budget_ns: float) -> Iterator[str]:
+    """Reasons why a circuit may miss its clock, or the latency that the user wants; and what its engines wait for."""
+    yield from notes_on_latency(circuit, job.target, budget_ns)
     yield from (str(engine) for engine in circuit.engines if engine.gap)
     yield from tensors_outside([loop.out.tokens for loop in circuit.interface.loops])
     yield from notes_on_reuse(job.program, job.directives, circuit.cycles[1])

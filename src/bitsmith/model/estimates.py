@@ -5,14 +5,17 @@ In: a program, its layout and a target. Out: the size, whether that fits the par
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from bitsmith.building.design import circuit
+from bitsmith.building.design import Circuit, circuit
 from bitsmith.building.job import Target
-from bitsmith.building.notes import notes_on_reuse
+from bitsmith.building.notes import in_cycles, notes_on_latency, notes_on_reuse
 from bitsmith.dataflow.outside import Outside, tensors_outside
 from bitsmith.dataflow.processes import Network
+from bitsmith.errors import CapacityError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.needs import fits, packed_luts
 from bitsmith.estimate.size import guess_layout
@@ -28,15 +31,20 @@ from bitsmith.report.shown import Shown
 from bitsmith.rtl.writer import Title
 
 
-def planned_cycles(program: Program, directives: Directives, target: Target) -> tuple[int, int]:
-    """Latency and initiation interval in cycles that the circuit of ``program`` is planned to have.
+def planned_circuit(program: Program, directives: Directives, target: Target) -> Circuit:
+    """The circuit of ``program``, which knows its cycles.
 
     Raises:
-        CapacityError: the circuit is too large to be made.
+        CapacityError: it is too large to be made.
     """
     program, family = drop_dead(program, keep_probes=False), target.known_part.family
     budget_ns = target.budget_ns(family)
-    return circuit(program, directives, family.delays, budget_ns, target.project_name, Title("", "")).cycles
+    return circuit(program, directives, family.delays, budget_ns, target.project_name, Title("", ""))
+
+
+def planned_cycles(program: Program, directives: Directives, target: Target) -> tuple[int, int]:
+    """Latency and initiation interval in cycles of that circuit; raises as it does."""
+    return planned_circuit(program, directives, target).cycles
 
 
 def expected_mhz(size: Size, target: Target) -> float:
@@ -55,6 +63,8 @@ def least_mhz(size: Size, target: Target) -> float:
 @dataclass(frozen=True)
 class Estimate(Shown):
     """About how large and how fast a circuit is, before any tool has run; it prints as two lines.
+
+    Where the target has a latency, a third line has that of the circuit, which is made for it.
 
     The circuit is the one in SystemVerilog, also of models for a backend that writes C++: tools of vendors make another of that.
 
@@ -132,18 +142,31 @@ class Estimate(Shown):
         return least_mhz(self.size, self.target)
 
     @cached_property
+    def _circuit(self) -> Circuit:
+        return planned_circuit(self.program, self.directives, self.target)
+
+    @property
     def latency(self) -> int:
         """Cycles from a sample, or a batch, to its result; the circuit is made for it, which takes longer than all else.
 
         Raises:
             CapacityError: the circuit is too large to be made.
         """
-        return planned_cycles(self.program, self.directives, self.target)[0]
+        return self._circuit.cycles[0]
 
     @property
     def latency_ns(self) -> float:
         """Nanoseconds from a sample to its result at the clock of the target; as :attr:`latency`."""
         return self.latency * self.target.clock_period_ns
+
+    def _timing(self) -> Iterator[str]:
+        """The latency of a target that has a goal for it, and what keeps the circuit from that."""
+        if self.target.latency is not None and not self.rough:
+            with suppress(CapacityError):
+                yield f"latency of {in_cycles(self.latency)}, {self.latency_ns:g} ns at the clock of the target"
+                yield from notes_on_latency(
+                    self._circuit, self.target, self.target.budget_ns(self.target.known_part.family)
+                )
 
     @property
     def area(self) -> str:
@@ -163,7 +186,7 @@ class Estimate(Shown):
         rate = f"{every}, {self.frames_per_second:,.0f} per second at {megahertz:g} MHz"
         author = "rough estimate" if self.rough else "estimate"
         correction = self.target.known_part.family.correction
-        more = [*self.notes, *([] if correction is None else [correction.said])]
+        more = [*self._timing(), *self.notes, *([] if correction is None else [correction.said])]
         return "\n".join(
             [f"about {self.area} ({author}): {verdict} {self.target.part} with room for routing", rate, *more]
         )
