@@ -259,6 +259,19 @@ def _repeated_bits(network: Network) -> list[int]:
     return [process.results[0].bits for process in network.processes if isinstance(process.kind, Reorder)]
 
 
+@pytest.mark.parametrize("overflow", [Overflow.SAT, Overflow.WRAP])
+def test_bounds_that_follow_ranges_of_positions_join_no_tokens(overflow: Overflow) -> None:
+    """A result of a transposed convolution has other ranges at other phases; nothing is saturated or wrapped there."""
+    builder = ProgramBuilder()
+    x = builder.input("x", (4, 6, 1), FixedFormat(True, 8, 4))
+    phases = np.tile(np.array([[8], [40]]), (4, 3, 1))
+    moved = builder.add(x, builder.const(phases))
+    y = builder.cast_to(moved, 2, 4 * phases - 32, 4 * phases + 32, Rounding.RND, overflow)
+    network = assert_same(builder.program([("y", y)]), Directives({}, False))
+    sizes = [process.results[0].token.size for process in network.processes if isinstance(process.kind, Map)]
+    assert set(sizes) == {1}
+
+
 @pytest.mark.parametrize(("varying", "size"), [((), 3), ((2,), 3), ((1, 2), 6), ((1,), 6), ((0, 1, 2), 24)])
 def test_formats_that_vary_by_position_are_told_apart_within_as_small_tokens_as_can_be(
     varying: tuple[int, ...], size: int

@@ -19,6 +19,7 @@ from bitsmith.mapping.parameters import viewed_parameter
 
 def elementwise(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> StepId:
     """At the finest grid of the operands at whose positions it is the same; operands that lack axes of it are repeated."""
+    op = _at_all_positions(builder, op, node)
     for in_native_form in (_at_several_positions, _by_parts):
         step = in_native_form(builder, op, node)
         if step is not None:
@@ -35,6 +36,13 @@ def elementwise(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> St
     on_tokens, whole = _looked_up(builder, op, node, whole)
     assert on_tokens is not None  # a token of everything has the program's units
     return builder.token_op(on_tokens, whole, ())
+
+
+def _at_all_positions(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> ops.Elementwise:
+    """A cast whose format varies with the position as one that does not, if that gives the same values; no tokens are joined."""
+    if not isinstance(op, ops.Cast) or _on_tokens(op, builder.common_grid_axes(node), len(node.type.shape)) is not None:
+        return op
+    return common_cast(op, builder.program.nodes[node.args[0]].type) or op
 
 
 def _at_several_positions(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> StepId | None:
