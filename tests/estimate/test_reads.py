@@ -17,7 +17,8 @@ from bitsmith.devices.xilinx import ULTRASCALE_PLUS
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.reads import changing, elements_read, operands_read, share
-from bitsmith.estimate.size import _count_window, estimate, estimate_layout
+from bitsmith.estimate.size import estimate, estimate_layout
+from bitsmith.estimate.sweeps import count_window
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
@@ -148,11 +149,11 @@ def test_a_converter_of_widths_reads_the_places_of_what_is_read(taken: int, give
     assert np.flatnonzero(found[1].operands[0]).tolist() == list(range(1, taken, min(taken, given)))
 
 
-def _second_alone(kind: Reduce | Sweep | Interleave, taken: Stream, given: Stream) -> list[list[int]]:
-    """The elements of operands that are read where of what a process gives the second is."""
+def _upper_half_of_the_second(kind: Reduce | Sweep | Interleave, taken: Stream, given: Stream) -> list[list[int]]:
+    """The bits of operands that are read where of what a process gives these are."""
     build = ProgramBuilder()
-    read = build.slice(build.input("x", given.token.shape, BYTE), (0, 1), (1, 2))
-    program = build.program([("y", build.add(read, read))])
+    second = build.slice(build.input("x", given.token.shape, BYTE), (0, 1), (1, 2))
+    program = build.program([("y", build.cast(second, FixedFormat(True, 4, 0)))])
     results = (Stream(given.grid, program.nodes[program.outputs[0].node].type),)
     number = 2 if isinstance(kind, Interleave) else 1
     processes = (
@@ -165,13 +166,24 @@ def _second_alone(kind: Reduce | Sweep | Interleave, taken: Stream, given: Strea
     return [np.flatnonzero(mask).tolist() for mask in found[number].operands]
 
 
+SWEEP = Sweep(ops.Window((1,), (1,), (1,), ((0, 0),)), 1, 1, 1)
+
+
 @pytest.mark.parametrize(
-    "kind",
-    [Reduce(ops.Sum((0,)), 4), Sweep(ops.Window((1,), (1,), (1,), ((0, 0),)), 1, 1, 1), Interleave(np.arange(8) % 2)],
+    ("kind", "given", "first"),
+    [
+        (Reduce(ops.Sum((0,)), 4), 0, 8),  # carries come from below
+        (SWEEP, 0, 12),
+        (SWEEP, 1, 8),  # elements have other bits where the binary point has moved
+        (Interleave(np.arange(8) % 2), 0, 12),
+    ],
 )
-def test_what_moves_tokens_reads_what_is_read_of_them(kind: Reduce | Sweep | Interleave) -> None:
-    stream = Stream((4,), TensorType.of((1, 3), 0, -128, 127))
-    assert _second_alone(kind, stream, stream) == [[1]] * (2 if isinstance(kind, Interleave) else 1)
+def test_what_moves_tokens_reads_the_bits_that_are_read_of_them(
+    kind: Reduce | Sweep | Interleave, given: int, first: int
+) -> None:
+    taken, moved = (Stream((4,), TensorType.of((1, 3), frac, -128, 127)) for frac in (0, given))
+    expected = [list(range(first, 16))] * (2 if isinstance(kind, Interleave) else 1)
+    assert _upper_half_of_the_second(kind, taken, moved) == expected
 
 
 @pytest.mark.parametrize(("words", "bits"), [([[5, -3]], 0), ([[5, -3], [4, -3], [5, -2]], 3)])
@@ -185,14 +197,14 @@ def test_bits_of_a_constant_table_that_are_the_same_in_all_tokens_have_no_regist
 
 @pytest.mark.parametrize(("later", "blocks"), [([True, True], 2), ([True, False], 1), ([False, False], 0)])
 def test_rows_of_windows_are_kept_for_later_taps(later: list[bool], blocks: int) -> None:
-    """Of a row of tokens of two elements, with a block for each on iCE40; a later tap reads these, the first tap both."""
+    """Tokens of two elements, each with a block on iCE40: the tap of the row before reads these, and the other one both."""
     kind = Window(ops.Window((2, 1), (1, 1), (1, 1), ((0, 0), (0, 0))))
     taken, given = (
         Stream(grid, TensorType.of(shape, 0, 0, (1 << 16) - 1))
         for grid, shape in (((8, 16), (2,)), ((7, 16), (2, 1, 2)))
     )
     process, count = Process(kind, (OutputPort(0),), (taken,), (given,)), Count(ICE40)
-    _count_window(count, kind, process, 0, np.array([True, True, *later]))
+    count_window(count, kind, process, 0, np.repeat([*later, True, True], 16))
     assert count.size().bram == blocks
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from bitsmith.dataflow.kinds import Sweep
 from bitsmith.dataflow.storage import Memory, Words
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.devices.blocks import table_parts
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family
@@ -22,7 +23,8 @@ from bitsmith.devices.xilinx import ULTRASCALE_PLUS, XILINX_7
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.reads import Mask
-from bitsmith.estimate.size import _count_window, estimate, estimate_layout, estimate_network
+from bitsmith.estimate.size import estimate, estimate_layout, estimate_network
+from bitsmith.estimate.sweeps import count_window
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
@@ -336,11 +338,14 @@ def _line(words: int, bits: int) -> Memory:
 
 
 def _window_of(count: Count, lines: list[Memory], read: Mask) -> None:
-    """Count a window whose ``lines`` are between taps of which some are ``read``; elements are 8 bits wide."""
-    kind, shape = SimpleNamespace(memories=lambda *_: lines), (read.size // (len(lines) + 1),)
-    token = TensorType.of(shape, 0, -128, 127)
-    process = SimpleNamespace(takes=(SimpleNamespace(token=token),), results=())
-    _count_window(count, kind, process, 0, read)  # type: ignore[arg-type]
+    """Count a window whose ``lines`` are between taps of which some elements are ``read``; these are 8 bits wide."""
+    kind, taps = SimpleNamespace(memories=lambda *_: lines), len(lines) + 1
+    takes, results = (
+        (Stream((9,), TensorType.of(shape, 0, -128, 127)),)
+        for shape in ((read.size // taps,), (taps, read.size // taps))
+    )
+    process = SimpleNamespace(kind=kind, takes=takes, results=results)
+    count_window(count, kind, process, 0, np.repeat(read, 8))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("family", "luts", "ffs"), [(XILINX_7, 8, 8), (ECP5, 0, 8 + 3 * 8)], ids=repr)

@@ -1,8 +1,8 @@
-"""The elements of results that are read: synthesis removes all others."""
+"""The bits of results that are read: synthesis removes all others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
+from itertools import compress, islice
 from typing import TypeAlias, assert_never
 
 import numpy as np
@@ -22,7 +22,7 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class OperandsRead:
-    """The elements of each operand of a process that it reads, and its circuit, if it was made, with no other ``results``."""
+    """The bits of each operand of a process that it reads, and its circuit, if it was made, with no other ``results``."""
 
     operands: Sequence[Mask]
     core: Pipelined | None
@@ -30,7 +30,7 @@ class OperandsRead:
 
 
 def share(read: Mask, together: int = 1) -> float:
-    """The share of elements that are kept where so many ``together`` are, of which one is read."""
+    """The share of bits that are kept where so many ``together`` are, of which one is read."""
     padded = np.append(read, np.zeros(-read.size % together, dtype=np.bool_))
     kept = int(padded.reshape(-1, together).any(axis=-1).sum()) * together
     return min(kept / max(read.size, 1), 1.0)
@@ -39,24 +39,18 @@ def share(read: Mask, together: int = 1) -> float:
 def changing(network: Network, source: OutputPort) -> Mask:
     """The bits of a result that are not the same in all tokens of a constant table: of others synthesis keeps no register."""
     process = network.processes[source.process]
-    token, kind = process.results[source.port].token, process.kind
-    widths = np.broadcast_to(token.width, token.shape).ravel().tolist()
+    stream, kind = process.results[source.port], process.kind
     if not isinstance(kind, Rom) or kind.loaded:
-        return np.ones(sum(widths), dtype=np.bool_)
+        return np.ones(stream.bits, dtype=np.bool_)
     words = kind.words.reshape(len(kind.words), -1)
     differ = np.bitwise_or.reduce(words ^ words[:1], axis=0).tolist()
-    return np.array([word >> bit & 1 for word, width in zip(differ, widths, strict=True) for bit in range(width)], bool)
+    return _bits(differ, stream)
 
 
-def _stored(read: Mask, stream: Stream, together: int) -> Mask:
-    """The elements of a token that a memory keeps which has so many bits ``together`` in a cell."""
-    if together == 1 or read.all():
-        return read
-    widths = np.broadcast_to(stream.token.width, stream.token.shape).ravel()
-    elements, cells = np.repeat(np.arange(widths.size), widths), np.arange(widths.sum()) // together
-    kept = read.copy()
-    kept[elements[np.isin(cells, cells[read[elements]])]] = True
-    return kept
+def with_cells(read: Mask, together: int) -> Mask:
+    """The bits of a token that a memory keeps which has so many ``together`` in a cell."""
+    cells = np.arange(read.size) // together
+    return read if together == 1 else np.isin(cells, cells[read])
 
 
 def operands_read(
@@ -65,11 +59,9 @@ def operands_read(
     """Return what each process reads; ``cores`` has the circuits of token functions by the number of their process.
 
     Of memories, by process and operand (-1 within), so many bits are ``together`` in a cell. Processes that move or reduce tokens
-    read what is read of their results. Others are only known to leave elements out if their circuits were made.
+    read what is read of their results. Others are only known to leave bits out if their circuits were made.
     """
-    read = [
-        [np.zeros(stream.token.size, dtype=np.bool_) for stream in process.results] for process in network.processes
-    ]
+    read = [[np.zeros(stream.bits, dtype=np.bool_) for stream in process.results] for process in network.processes]
     for number, process in enumerate(network.processes):
         for source in process.args:
             if source.process >= number:  # it is given back
@@ -79,31 +71,74 @@ def operands_read(
         reads[number] = _of_process(process, read[number], cores.get(number))
         for operand, (source, mask) in enumerate(zip(process.args, reads[number].operands, strict=True)):
             cells = max(together.get((number, operand), 1), together.get((number, -1), 1))
-            read[source.process][source.port] |= _stored(mask, process.takes[operand], cells)
+            read[source.process][source.port] |= with_cells(mask, cells)
     return reads
 
 
 def _of_process(process: Process, results: Sequence[Mask], core: Pipelined | None) -> OperandsRead:
-    """The elements of operands that the elements of ``results`` depend on."""
-    sizes = [stream.token.size for stream in process.takes]
-    if isinstance(process.kind, Reorder | Reduce | Interleave | Sweep):  # element by element
-        return OperandsRead([results[0]] * len(sizes), None, results)
-    if isinstance(process.kind, WidthConverter | Window):
-        # Parts or taps follow each other: an element of one stands for those of all others.
-        parts = results[0].reshape(-1, min(sizes[0], results[0].size)).any(axis=0)
-        return OperandsRead([np.resize(parts, sizes[0])], None, results)
-    if core is None or process.kind.logic.states is None:
-        return OperandsRead([np.ones(size, dtype=np.bool_) for size in sizes], core, results)
-    (netlist, stages), states = core, sum(sizes[: process.kind.logic.states])
-    wanted = np.concatenate([np.zeros(states, dtype=np.bool_), *results])
+    """The bits of operands that the bits of ``results`` depend on."""
+    kind, takes = process.kind, process.takes
+    if isinstance(kind, Reorder | Reduce | Interleave | Sweep | WidthConverter | Window):
+        parts = (parts_read(process, operand, results[0]) for operand in range(len(takes)))
+        return OperandsRead([np.logical_or.reduce(part) for part in parts], None, results)
+    if core is None or kind.logic.states is None:
+        return OperandsRead([np.ones(stream.bits, dtype=np.bool_) for stream in takes], core, results)
+    netlist, stages = core
+    states = sum(stream.token.size for stream in takes[: kind.logic.states])
+    given = (_elements(read, stream) for read, stream in zip(results, process.results, strict=True))
+    wanted = np.concatenate([np.zeros(states, dtype=np.bool_), *given])
     while True:
         left = _with_results(netlist, wanted)
-        ports = (left.words[index].cell for index in live_words(left))
-        reached = np.zeros(len(netlist.inputs), dtype=np.bool_)
-        reached[[cell.element for cell in ports if isinstance(cell, InputPort)]] = True
-        if not (reached[:states] & ~wanted[:states]).any():
-            return OperandsRead(np.split(reached, np.cumsum(sizes)[:-1]), (left, stages), results)
-        wanted[:states] |= reached[:states]
+        masks = bits_of_inputs(left)
+        reached = np.array([mask != 0 for mask in masks[:states]], dtype=np.bool_)
+        if not (reached & ~wanted[:states]).any():
+            each = iter(masks)
+            operands = [_bits(list(islice(each, stream.token.size)), stream) for stream in takes]
+            return OperandsRead(operands, (left, stages), results)
+        wanted[:states] |= reached
+
+
+def parts_read(process: Process, operand: int, read: Mask) -> Mask:
+    """The bits of an operand for each part or tap of a result, whose bits ``read`` are, or for all of it, of which it is a part.
+
+    Elements go through, but for sums and maxima. Where their format is another, all bits of those that are read are.
+    """
+    have, want = _formats(process.takes[operand]), _formats(process.results[0])
+    size = min(len(have), len(want))
+    parts, times, formats = len(want) // size, len(have) // size, have[:size]
+    whole = all((each.reshape(-1, size, 3) == formats).all() for each in (have, want))
+    if whole and not isinstance(process.kind, Reduce):
+        return np.tile(read.reshape(parts, int(formats[:, 0].sum())), times)
+    elements = _elements(read, process.results[0]).reshape(parts, size)
+    return np.repeat(np.tile(elements, times), have[:, 0], axis=1)
+
+
+def _formats(stream: Stream) -> npt.NDArray[np.int64]:
+    """Widths, fractions and signs of the elements of a token."""
+    token = stream.token
+    columns = token.width, token.frac, (token.lo < 0).astype(np.int64)
+    return np.stack([np.broadcast_to(column, token.shape).ravel() for column in columns], axis=-1)
+
+
+def _elements(read: Mask, stream: Stream) -> Mask:
+    """The elements of a token of which a bit is ``read``."""
+    widths = _formats(stream)[:, 0]
+    return np.bincount(np.repeat(np.arange(widths.size), widths), weights=read, minlength=widths.size) > 0
+
+
+def _bits(masks: Sequence[int], stream: Stream) -> Mask:
+    """The bits of a token that the masks of its elements have."""
+    widths = _formats(stream)[:, 0].tolist()
+    return np.array([mask >> bit & 1 for mask, width in zip(masks, widths, strict=True) for bit in range(width)], bool)
+
+
+def bits_of_inputs(netlist: Netlist) -> list[int]:
+    """The bits of each input that are read, as a mask."""
+    masks = [0] * len(netlist.inputs)
+    for word in (netlist.words[index] for index in live_words(netlist)):
+        if isinstance(word.cell, InputPort):
+            masks[word.cell.element] |= ((1 << word.width) - 1) << word.drop
+    return masks
 
 
 def _with_results(netlist: Netlist, wanted: Mask) -> Netlist:

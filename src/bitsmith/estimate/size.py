@@ -5,7 +5,7 @@ weights, and serves to refuse what would take hours. Adder counts come from `bit
 operation from `bitsmith.devices.area`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias, assert_never
 
@@ -44,10 +44,10 @@ from bitsmith.estimate.count import REGISTERS, Count
 from bitsmith.estimate.engines import count_engine, walk_ns
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.movers import with_movers
-from bitsmith.estimate.reads import Mask, OperandsRead, changing, operands_read, share
+from bitsmith.estimate.reads import Mask, OperandsRead, bits_of_inputs, changing, operands_read, share
 from bitsmith.estimate.recurrences import FIGURES, STEPS_MADE, extended, first_steps, only_scan
 from bitsmith.estimate.stages import stage_registers
-from bitsmith.estimate.sweeps import count_sweep
+from bitsmith.estimate.sweeps import count_sweep, count_window
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
@@ -57,7 +57,6 @@ from bitsmith.mapping.multipliers import latencies_of, own_latency
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist import native
 from bitsmith.netlist.elaborate import BlockLayers
-from bitsmith.netlist.netlist import InputPort, live_words
 from bitsmith.netlist.pipelined import Pipelined, pipelined, stage_budget
 
 Possible: TypeAlias = Callable[[Size], bool] | None
@@ -80,9 +79,6 @@ _MANY = 1 << 17
 
 _SLICE_FLAGS = 2
 """Bits of a register slice beside a token: that it comes, and that one was taken."""
-
-_SHORT_DELAY = 4
-"""Shorter delays are registers."""
 
 
 def estimate(program: Program, family: Family, blocks: BlockLayers | None = None) -> Size:
@@ -200,6 +196,8 @@ def estimate_network(
     places, interval = fifos(network, latencies, planned=planned)
     count, wiring, within = Count(family), Wiring(network), 0
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in places}
+    larger = larger_memories(wiring, places, directives.part)
+    wiring = wiring_of_circuits(network, cores, depths) if cores else wiring
     together = {
         (number, operand): count.together(
             Words.BY_ADDRESS if operand < 0 else Words.IN_TURN,
@@ -207,10 +205,9 @@ def estimate_network(
             network.processes[number].takes[max(operand, 0)].bits,
         )
         for (number, operand), depth in depths.items()
-        if depth > REGISTERS
+        if operand < 0 or _in_memory(count, wiring, number, operand, depth)
     }
-    larger, reads = larger_memories(wiring, places, directives.part), operands_read(network, cores, together)
-    wiring = wiring_of_circuits(network, cores, depths) if cores else wiring
+    reads = operands_read(network, cores, together)
     for number, process in enumerate(network.processes):
         before, read, logic = count.cells.plus(count.shares.total, -1.0), reads[number], process.kind.logic
         for _ in range(logic.copies if logic.program else 0):
@@ -225,7 +222,7 @@ def estimate_network(
         _count_process(count, wiring, number, depth, column, read)
         for operand in range(len(process.args)):
             column = larger.get((number, operand), 0)
-            changes = _bits_read(process, operand, read) & changing(network, process.args[operand])
+            changes = read.operands[operand] & changing(network, process.args[operand])
             _count_fifo(count, wiring, number, operand, depths[number, operand], column, changes)
         count.shares.give(process.layers, count.cells.plus(count.shares.total.plus(before), -1.0))
     longest = [*(stages.longest_ns for _, stages in cores.values()), *(stage_ns for _, stage_ns in kept.values())]
@@ -259,29 +256,12 @@ def _cores(
     return circuits, kept
 
 
-def _bits_read(process: Process, operand: int, read: OperandsRead) -> Mask:
-    """The bits of a token that a process reads: of others synthesis keeps no registers."""
-    token = process.takes[operand].token
-    widths = np.broadcast_to(token.width, token.shape).ravel()
-    if read.core is None or process.kind.logic.states is None:
-        return np.repeat(read.operands[operand].ravel(), widths)
-    netlist = read.core[0]
-    sizes = [mask.size for mask in read.operands]
-    first = sum(sizes[:operand])
-    masks = dict.fromkeys(range(first, first + sizes[operand]), 0)
-    for index in live_words(netlist):
-        word = netlist.words[index]
-        if isinstance(word.cell, InputPort) and word.cell.element in masks:
-            masks[word.cell.element] |= ((1 << word.width) - 1) << word.drop
-    there = zip(masks.values(), widths.tolist(), strict=True)
-    return np.array([mask >> bit & 1 for mask, width in there for bit in range(width)], dtype=np.bool_)
-
-
-def _count_states(count: Count, kind: Scan, read: Sequence[Mask]) -> None:
+def _count_states(count: Count, kind: Scan, read: OperandsRead) -> None:
     """The register of a recurrence, the choice of its first value, and the counter of its steps."""
     types = [kind.body.nodes[index].type for index in kind.body.inputs[: kind.states]]
-    widths = [np.broadcast_to(state.width, state.shape).ravel() for state in types]
-    bits = sum(int(width[mask].sum()) for width, mask in zip(widths, read[: kind.states], strict=True))
+    bits = sum(int(np.broadcast_to(state.width, state.shape).sum()) for state in types)
+    if read.core:
+        bits = sum(mask.bit_count() for mask in bits_of_inputs(read.core[0])[: sum(state.size for state in types)])
     steps = kind.steps.bit_length()
     count.ff += bits + steps + 1 + (kind.kept > 0)
     count.lut += bits * count.area.mux2_luts.per_bit + steps
@@ -296,7 +276,7 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
             taken, wires = process.takes[0].token, wiring.of_operand(number)
             count.fold(kind, taken, process.results[0].token, (wires >= 0).reshape(taken.shape), distinct(wires))
         case WidthConverter():
-            have, want, part = process.takes[0].bits, process.results[0].bits, share(_bits_read(process, 0, read))
+            have, want, part = process.takes[0].bits, process.results[0].bits, share(read.operands[0])
             if have > want:
                 given, chosen = _choices(wiring, number)
                 count.select(have * given * part, want * chosen * part)
@@ -304,7 +284,7 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
                 # The last part goes straight on.
                 count.ff += round(max(want - have, 0) * part * _registered(count, wiring.of_operand(number)))
         case Window():
-            _count_window(count, kind, process, column, read.results[0])
+            count_window(count, kind, process, column, read.results[0])
         case Sweep():
             count_sweep(count, kind, process.takes[0], depth, process.results[0].bits, column, share(read.results[0]))
         case Reorder():
@@ -322,13 +302,13 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
                 bits = process.results[0].bits
                 count.table(len(kind.words), bits, clocked=count.area.memory.suits_table(len(kind.words) * bits))
         case Interleave():
-            part = share(_bits_read(process, 0, read))
+            part = share(read.operands[0])
             count.select(sum(stream.bits for stream in process.takes) * part, process.results[0].bits * part)
             width = (len(process.takes) - 1).bit_length()
             if count.area.memory.suits_table(period(kind.source) * width):
                 count.places(run_length(kind.source).bit_length())
         case Reduce():
-            count.reduce(kind.op, process.results[0], share(read.results[0]))
+            count.reduce(kind.op, process.results[0], share(read.operands[0]))  # low bits carry
         case Feedback():
             states = process.takes[0].tokens
             count.select(sum(stream.bits for stream in process.takes), process.results[0].bits)
@@ -336,7 +316,7 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
             count.lut += (states * kind.rounds).bit_length()
             count.ff += kind.kept * (states * process.results[0].bits + 1)
         case Scan():
-            _count_states(count, kind, read.operands)
+            _count_states(count, kind, read)
         case Engine():
             count_engine(count, kind, process.takes, column)
         case Source() | Sink() | Outside() | Map():
@@ -363,10 +343,22 @@ def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: 
     if depth == REGISTERS and wiring.network.refills(number, operand):
         depth = 1
     count.control(depth, *_control(wiring.network.processes[number], operand, count.area.block))
-    if depth > REGISTERS or (depth == REGISTERS and not repeats(wires) and count.area.memory.holds_pair(held)):
+    if _in_memory(count, wiring, number, operand, depth):
         count.queue(depth, round(held), read, column, distinct(wires) / max(stored(wires), distinct(wires), 1e-9))
     else:
         count.registers(depth, bits * _registered(count, wires) * share(read))
+
+
+def _in_memory(count: Count, wiring: Wiring, number: int, operand: int, depth: int) -> bool:
+    """Return True if the slots of a FIFO are a memory."""
+    wires, bits = wiring.of_operand(number, operand), wiring.network.processes[number].takes[operand].bits
+    pair = (
+        depth == REGISTERS
+        and not wiring.network.refills(number, operand)
+        and not repeats(wires)
+        and count.area.memory.holds_pair(bits * stored(wires))
+    )
+    return pair or depth > REGISTERS
 
 
 def _registered(count: Count, wires: Wires) -> float:
@@ -414,30 +406,3 @@ def _count_replay(count: Count, kind: Replay, bits: int, column: int) -> None:
         len(kind.parts), tokens + times, clocked=count.area.memory.suits_table(len(kind.parts) * (tokens + times))
     )
     count.memory(Words.BY_ADDRESS, kind.places, bits, column)
-
-
-def _count_window(count: Count, kind: Window, process: Process, column: int, read: Mask) -> None:
-    """A line of delays from tap to tap: registers between those that ``read`` a bit, memories from row to row.
-
-    A memory has the elements that a later tap reads.
-    """
-    widths = np.broadcast_to(process.takes[0].token.width, process.takes[0].token.shape).ravel()
-    lines = kind.memories(process.takes, process.results, 0)
-    behind = np.zeros_like(widths)  # registers of an element since the last tap that reads it, or the last memory
-    taps = read.reshape(-1, widths.size)
-    needed = taps[-1].copy()
-    for tap, line in zip(taps[-2::-1], reversed(lines), strict=True):
-        deep = line.words >= _SHORT_DELAY
-        behind += 0 if deep else line.words
-        ends = np.where(tap | deep, behind, 0)
-        for length in np.unique(ends[ends > 0]):
-            count.row(int(length), float(widths[ends == length].sum()))
-        behind[tap | deep] = 0
-        if deep:
-            bits = np.repeat(needed, widths)
-            cells = share(bits, count.area.memory_bits)
-            if count.memory(Words.IN_TURN, line.words, line.bits, column, read=cells) and not column:
-                count.bram -= count.area.memory.unread(line.words, bits.tolist())
-        needed |= tap
-    # Lines that are equally long share a counter.
-    count.ff += sum((words - 1).bit_length() for words in {line.words for line in lines if line.words >= _SHORT_DELAY})

@@ -1,4 +1,7 @@
-"""The size of a sweep: counters of parts, taps and windows, of tokens that are there and needed, and a memory with addresses."""
+"""The size of sliding windows: of lines of delays between taps, and of sweeps, which read single tokens from a memory.
+
+A sweep has counters of parts, taps and windows, of tokens that are there and needed, and addresses.
+"""
 
 import math
 from collections.abc import Iterable
@@ -7,12 +10,15 @@ from operator import mul, or_
 
 import numpy as np
 
-from bitsmith.dataflow.kinds import Sweep
+from bitsmith.dataflow.kinds import Sweep, Window
+from bitsmith.dataflow.processes import Process
 from bitsmith.dataflow.storage import Words
 from bitsmith.dataflow.timing import sweep_bounds
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.estimate.count import Count
+from bitsmith.estimate.reads import Mask, parts_read, share, with_cells
 from bitsmith.ir.infer import window_positions
+from bitsmith.mapping.memories import takes_block
 
 _LUTS = ((0.0, 7.0, 1.65, 2.6, 1.7, 1.2), (2.0, 0.0, 0.4, 1.0, 3.6, 2.4))
 """Look-up tables where constants in carry chains take none, and where they take some: of bits of counters and addresses, control,
@@ -20,6 +26,10 @@ bits of what windows need more and give free, of steps of addresses, and of plac
 
 77 sweeps each of Zynq-7020, ECP5, Nexus, iCE40, and 40 of Cyclone V have 0.76 to 1.3 of that, 5 to 7 % in the median.
 """
+
+_SHORT_DELAY, _LATE_FLAGS = 4, 2
+"""Shorter delays are registers. Synthesis writes late into a block that the circuit reads in the cycle of the address: so many
+flags, beside registers of the address and the word, and what chooses that word if it is not written yet."""
 
 
 def count_sweep(count: Count, kind: Sweep, taken: Stream, words: int, bits: int, column: int, read: float) -> None:
@@ -54,6 +64,37 @@ def count_sweep(count: Count, kind: Sweep, taken: Stream, words: int, bits: int,
     )  # else zeros join what chooses after it
     # A memory of blocks has a register of its own.
     count.ff += padded + (0 if count.memory(Words.BY_ADDRESS, 1 << address, bits, column, read=read) else bits * read)
+
+
+def count_window(count: Count, kind: Window, process: Process, column: int, read: Mask) -> None:
+    """A line of delays from tap to tap: registers between those that ``read`` a bit, memories from row to row.
+
+    A memory has the bits that a tap behind it reads, and keeps those before it that share a cell with these.
+    """
+    lines, area = kind.memories(process.takes, process.results, 0), count.area
+    taps = parts_read(process, 0, read)
+    later = np.logical_or.accumulate(taps)  # taps in row-major order are further and further back in time
+    kept = taps.copy()
+    for number, line in enumerate(lines):
+        if line.words >= _SHORT_DELAY:
+            kept[number] = with_cells(kept[number], count.together(Words.IN_TURN, line.words, line.bits))
+        kept[number + 1] |= kept[number]
+    behind = np.zeros(taps.shape[1], np.int64)  # registers since the last tap that reads a bit, or the last memory
+    for number, line in reversed([*enumerate(lines)]):
+        deep, stays = line.words >= _SHORT_DELAY, kept[number]
+        behind += 0 if deep else line.words
+        ends = np.where(taps[number] | (deep & stays), behind, 0)
+        for length in np.unique(ends[ends > 0]):
+            count.row(int(length), float(np.count_nonzero(ends == length)))
+        behind[taps[number] | deep] = 0
+        memory = line.words, line.bits
+        if deep and count.memory(Words.IN_TURN, *memory, column, read=share(stays, area.memory_bits)) and not column:
+            count.bram -= area.memory.unread(line.words, stays.tolist())
+            if not takes_block(*memory, area.memory):
+                count.ff += np.count_nonzero(stays) + (line.words - 1).bit_length() + _LATE_FLAGS
+                count.lut += np.count_nonzero(later[number]) * area.mux2_luts.per_bit
+    # Lines that are equally long share a counter.
+    count.ff += sum((words - 1).bit_length() for words in {line.words for line in lines if line.words >= _SHORT_DELAY})
 
 
 def _set(numbers: Iterable[int], mask: int = -1) -> int:
