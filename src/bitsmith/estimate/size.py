@@ -257,14 +257,15 @@ def _cores(
 
 
 def _count_states(count: Count, kind: Scan, read: OperandsRead) -> None:
-    """The register of a recurrence, the choice of its first value, and the counter of its steps."""
+    """The register of a recurrence, the choice of its first value unless that is zero, and the counter of its steps."""
     types = [kind.body.nodes[index].type for index in kind.body.inputs[: kind.states]]
     bits = sum(int(np.broadcast_to(state.width, state.shape).sum()) for state in types)
     if read.core:
         bits = sum(mask.bit_count() for mask in bits_of_inputs(read.core[0])[: sum(state.size for state in types)])
     steps = kind.steps.bit_length()
+    chosen = bits if kind.kept else sum(map(np.count_nonzero, read.operands[: kind.states]))
     count.ff += bits + steps + 1 + (kind.kept > 0)
-    count.lut += bits * count.area.mux2_luts.per_bit + steps
+    count.lut += chosen * count.area.mux2_luts.per_bit + steps
 
 
 def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column: int, read: OperandsRead) -> None:
