@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow import engine
-from bitsmith.dataflow.kinds import Engine, FoldedProduct, Reorder
+from bitsmith.dataflow.kinds import Engine, FoldedProduct, Reorder, Replay
 from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.storage import Memory, Words
 from bitsmith.dataflow.timing import reorder_rows
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.dataflow.wires import Wiring
 from bitsmith.devices.blocks import LargeMemory
 from bitsmith.devices.parts import resolve_part
@@ -21,11 +22,11 @@ from bitsmith.devices.protection import Protection
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.engines import count_engine
 from bitsmith.estimate.needs import missing
-from bitsmith.estimate.size import estimate_layout, guess_layout
+from bitsmith.estimate.size import _count_replay, estimate_layout, guess_layout
 from bitsmith.ir.builder import ProgramBuilder
-from bitsmith.ir.types import FixedFormat
+from bitsmith.ir.types import FixedFormat, TensorType
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.memories import Candidate, blocks_needed, can_hold, chosen, larger_memories
+from bitsmith.mapping.memories import Candidate, blocks_needed, can_hold, chosen, larger_memories, own_blocks
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.protection import check_blocks
@@ -173,6 +174,17 @@ def test_the_planner_counts_small_memories_that_are_read_by_address_as_the_estim
     planned, _ = fifos(network, {})
     assert sum(blocks_needed(Wiring(network), planned, part, Protection.NONE).values()) == blocks
     assert guess_layout(program, directives, part.family, None).bram == blocks
+
+
+@pytest.mark.parametrize("name", ["xc7z020", "lfe5u-25f"])
+def test_the_parts_of_words_that_come_over_and_over_are_among_them(name: str) -> None:
+    """One multiplier reads the weights of one result over and over, then those of the next: a table of as many parts."""
+    kind, part = Replay(tuple((20 + number % 3, 900) for number in range(3000)), 64), resolve_part(name)
+    stream, count = Stream((63_000,), TensorType.of((1,), 0, 0, 255)), Count(part.family)
+    _count_replay(count, kind, stream.bits, 0)
+    words, table = kind.memories((stream,), (stream,), 0)
+    assert own_blocks(table, part.family.area, Protection.NONE) > 1
+    assert sum(own_blocks(memory, part.family.area, Protection.NONE) for memory in (words, table)) == round(count.bram)
 
 
 def grown(kind: Engine, rng: np.random.Generator) -> Engine:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bitsmith.dataflow.logic import NO_LOGIC, Logic
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.storage import Memory, Words
+from bitsmith.dataflow.storage import Memory, Words, table
 from bitsmith.dataflow.timing import ProcessTiming, Sequencer, counted
 from bitsmith.dataflow.tokens import Numbers, Streams
 from bitsmith.ir.types import Ints
@@ -41,8 +41,19 @@ class Replay:
 
     logic: ClassVar[Logic] = NO_LOGIC
 
+    @property
+    def count_bits(self) -> list[int]:
+        """Bits of the numbers of tokens and of times of a part."""
+        return [max(column).bit_length() for column in zip(*self.parts, strict=True)]
+
+    @property
+    def table(self) -> Memory:
+        """The numbers of tokens and times, those of a part in each word."""
+        bits = sum(self.count_bits)
+        return table(len(self.parts), bits, bits)
+
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
-        return [Memory(self.places, takes[0].bits, Words.BY_ADDRESS, stays=False)]
+        return [Memory(self.places, takes[0].bits, Words.BY_ADDRESS, stays=False), self.table]
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         return [tokens[0][self.source]]

@@ -399,11 +399,8 @@ def _control(process: Process, operand: int, block: MultiplierBlock | None) -> t
 
 def _count_replay(count: Count, kind: Replay, bits: int, column: int) -> None:
     """A memory whose tokens come over and over, with counters of tokens, times and places."""
-    tokens, times = (max(column).bit_length() for column in zip(*kind.parts, strict=True))
-    places = (kind.places - 1).bit_length()
-    count.ff += tokens + times + 5 * places + (len(kind.parts) - 1).bit_length() + 1
-    count.places(tokens + times + 4 * places)
-    count.table(
-        len(kind.parts), tokens + times, clocked=count.area.memory.suits_table(len(kind.parts) * (tokens + times))
-    )
+    places, table = (kind.places - 1).bit_length(), kind.table
+    count.ff += table.bits + 5 * places + (table.words - 1).bit_length() + 1
+    count.places(table.bits + 4 * places)
+    count.table(table.words, table.bits, clocked=count.area.memory.suits_table(table.words * table.bits))
     count.memory(Words.BY_ADDRESS, kind.places, bits, column)

@@ -225,7 +225,7 @@ def write_replay(process: ProcessText, kind: Replay) -> None:
     """Write the memory from which the words of weights come over and over."""
     (want,) = process.gives
     x = process.prepared("x", want)
-    sizes = [max(column).bit_length() for column in zip(*kind.parts, strict=True)]
+    sizes = kind.count_bits
     part = process.word("part", address_bits(len(kind.parts)))
     rows = [tokens - 1 | (times - 1) << sizes[0] for tokens, times in kind.parts]
     table = process.top.table(process.named("parts"), part, sum(sizes), rows, clocked=False)
