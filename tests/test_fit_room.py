@@ -201,6 +201,7 @@ def test_goals_of_other_kinds_are_rejected(model: Path, data: Floats) -> None:
         ({}, "vitis", None),
         ({"minimize": "bram"}, "rtl", 0),
         ({"bram": 0}, "rtl", 0),
+        ({"bram": 3, "minimize": "ff"}, "rtl", 3),
     ],
 )
 @pytest.mark.slow
@@ -216,7 +217,7 @@ def test_tables_are_block_memory_where_look_up_tables_are_to_be_least_and_nothin
     found = bitsmith.fit(net, x, goal, tries=4, example=x[:1], backend=backend)
     config, calibration = found.configuration, found.calibration[0]
     assert (found.best().size.bram > 0) == (bram == "tables")
-    assert found.model.target.bram == (None if bram is None else BlockMemory(bram))
+    assert found.model.target.bram == (bram if bram in (None, 3) else BlockMemory(bram))
     found.write(tmp_path)
     assert read_hls_config(tmp_path / "fitted.yml") == read_hls_config(config)
     again = bitsmith.convert(net, None, config, calibration, backend, part, example=x[:1], check=False)

@@ -172,19 +172,25 @@ class Descent:
         return self.goal.limits(self.target.clock_period_ns, self.target.samples)
 
     def with_memories_as_wanted(self) -> Descent:
-        """The same search where the goal says what is block memory: none by its bound.
+        """The same search where the goal says what is block memory, and how much: engines keep within its bound.
 
         As far as the part has room, tables are where look-up tables are to be least, and none is where blocks are.
         """
+        most = self.goal.bram
         if self.target.bram is not None or self.target.circuit_part is None:
             return self
-        bounded, choices = self.goal.bram == 0, {"lut": BlockMemory.TABLES, "bram": BlockMemory.NONE}
-        wanted = BlockMemory.NONE if bounded else choices.get(self.goal.minimize)
-        other = replace(self, target=replace(self.target, bram=wanted))
+        plain = self if most is None else self._with(most or BlockMemory.NONE)
+        wanted = {"lut": BlockMemory.TABLES, "bram": BlockMemory.NONE}.get(self.goal.minimize)
+        if wanted is None or most == 0:
+            return plain
+        other = self._with(wanted)
         if wanted is BlockMemory.NONE:
-            return other if bounded or not other._is_scarce() else self
+            return plain if other._is_scarce() else other
         size = other.layouts(_keys(_LADDER[0], {})).rough
-        return other if size.bram and fits(size, limited(other.target.known_part, self.limits)) else self
+        return other if size.bram and fits(size, limited(other.target.known_part, self.limits)) else plain
+
+    def _with(self, bram: BlockMemory | int) -> Descent:
+        return replace(self, target=replace(self.target, bram=bram))
 
     def run(self) -> None:
         """Try networks until no step is left. Descents share what tries are left; one of all layers at once comes first."""
