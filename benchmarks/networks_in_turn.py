@@ -37,8 +37,9 @@ import bitsmith
 from bitsmith.building.design import circuit
 from bitsmith.config.weight_memory import read_weight_memory
 from bitsmith.emulate import Emulator
+from bitsmith.estimate.bisection import first_step, first_with_room
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import first_step, proposal
+from bitsmith.estimate.fit import proposal
 from bitsmith.estimate.needs import fits, missing
 from bitsmith.mapping.builder import DataflowBuilder, builder_of
 from bitsmith.mapping.directives import Directives
@@ -121,6 +122,9 @@ NETWORKS = {
 SLOWER = tuple(1.06**step for step in range(100))
 """Times the least cycles that are tried, until a circuit fits."""
 
+OCTAVE = 12
+"""Ways from one to another of twice the cycles."""
+
 
 def settings(model: keras.Model, case: Case) -> dict[str, dict[str, object]]:
     """The settings of layers beside the engine."""
@@ -180,7 +184,7 @@ def planned(name: str, boards: Sequence[str], simulate: bool) -> None:
 
 
 def in_turn(model: Model) -> tuple[Estimate, Size]:
-    """The first of the ways to take turns that fits, as all slower ones do; if none does, the slowest."""
+    """The first of the ways to take turns that fits, as `first_with_room` has it; if none does, the slowest."""
     target, part = model.target, model.target.known_part
     ways, fitting = ways_of(model), partial(fits, part=part)
 
@@ -192,10 +196,16 @@ def in_turn(model: Model) -> tuple[Estimate, Size]:
     def has_room(way: int) -> bool:
         return fitting(sized(way)[1])
 
-    way = slowest = len(SLOWER) - 1
-    if fitting(size_of(model.program, ways(slowest)[0], target, lambda _: False)):
-        fastest = first_step(0, slowest, lambda way: ways(way)[1] <= 2 * part.die.dsps)
-        way = fastest if has_room(fastest) else first_step(min(fastest + 1, slowest), slowest, has_room)
+    def possible(way: int) -> bool:
+        return fitting(size_of(model.program, ways(way)[0], target, lambda _: False))
+
+    slowest = len(SLOWER) - 1
+    if not possible(slowest):
+        return sized(slowest)
+    way = fastest = first_step(0, slowest, lambda way: ways(way)[1] <= 2 * part.die.dsps)
+    if not has_room(fastest):
+        found = first_with_room(min(fastest + 1, slowest), slowest, OCTAVE, possible, has_room)
+        way = slowest if found is None else found
     return sized(way)
 
 

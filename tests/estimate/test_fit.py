@@ -14,8 +14,9 @@ from torch import nn
 import bitsmith
 from bitsmith.dataflow.kinds import FoldedProduct, Reduce
 from bitsmith.devices.parts import resolve_part
+from bitsmith.estimate.bisection import first_around
 from bitsmith.estimate.figures import NO_CELLS, Size
-from bitsmith.estimate.fit import Fit, _Paces, first_around, pace, paced, proposal, sooner
+from bitsmith.estimate.fit import Fit, _Paces, pace, paced, proposal, sooner
 from bitsmith.estimate.needs import fits, limited
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.mapping.directives import Directives

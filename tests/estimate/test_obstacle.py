@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from bitsmith.devices.parts import resolve_part
+from bitsmith.estimate.bisection import first_with_room
 from bitsmith.estimate.fit import slowest
 from bitsmith.estimate.needs import fits, limited
 from bitsmith.estimate.obstacle import _stored, obstacle, way_out
@@ -91,3 +92,23 @@ def test_fifos_outside_are_a_remedy_where_these_are_in_the_way() -> None:
         f"200 ns, 75 %' as your memory is, for FIFOs outside: at least about {stored.size.lut:,} LUTs of 53,200"
         in str(way_out(found, short, tried_bits=False))
     )
+
+
+def test_other_ways_are_tried_where_the_slowest_has_too_deep_fifos() -> None:
+    """By bisection where the slowest has room; else from the fastest with room without FIFOs on, a few, a stride apart."""
+    looked = list[int]()
+
+    def first(possible: range, able: set[int]) -> int | None:
+        looked.clear()
+
+        def is_able(way: int) -> bool:
+            looked.append(way)
+            return way in able
+
+        return first_with_room(0, 20, 4, possible.__contains__, is_able)
+
+    assert first(range(5, 21), {*range(7, 21)}) == 7
+    assert first(range(5, 21), {5}) == 5 and looked == [20, 5]
+    assert first(range(5, 21), {9, 14}) == 9 and looked == [20, 5, 9]
+    assert first(range(5, 21), {14, 17}) is None and looked == [20, 5, 9, 13]
+    assert first(range(5, 20), {7}) is None and looked == [20], "it has no room without FIFOs, either"

@@ -17,15 +17,17 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from bitsmith.devices.family import Part
+from bitsmith.estimate.bisection import first_around, first_step, first_with_room
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.needs import fits, limited, needs
 from bitsmith.estimate.products import products_of
-from bitsmith.estimate.size import Possible, estimate_layout
+from bitsmith.estimate.size import Possible, estimate_layout, estimate_network
 from bitsmith.ir.program import Program
 from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine.engines import regions_of
 from bitsmith.mapping.folding import MultiplierStyle, weights_of
+from bitsmith.mapping.partition import partition
 
 _ROUTED_BLOCKS = 0.5
 """The share of multiplier blocks that nextpnr can route: these are in few rows, where wires crowd (decision 22)."""
@@ -317,35 +319,15 @@ def _never(_: Size) -> bool:
     return False
 
 
-def first_step(low: int, high: int, able: Callable[[int], bool]) -> int:
-    """The first step from ``low`` to ``high`` that is ``able``, as all later ones are, by bisection."""
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if able(middle) else (middle + 1, high)
-    return low
-
-
-def first_around(start: int, low: int, high: int, able: Callable[[int], bool]) -> int:
-    """Return what `first_step` does, by strides from ``start`` on that double: fewer looks if it is near."""
-    stride = 1
-    if not able(start):
-        low = start + 1
-        while not able(min(low + stride - 1, high)):
-            low, stride = low + stride, 2 * stride
-        return first_step(low, min(low + stride - 1, high), able)
-    high = start
-    while low < high and able(max(high - stride, low)):
-        high, stride = max(high - stride, low), 2 * stride
-    return first_step(max(high - stride, low) + 1 if low < high else low, high, able)
-
-
 def slowest(program: Program, part: Part, wanted: Directives, possible: Possible = None) -> Fit:
     """The layout with the greatest reuse factors, whether it fits or not; without FIFOs if it is not ``possible``."""
     paces = _Paces.of(program, part, wanted)
     return paces.laid_out(paces.most, possible=possible)
 
 
-def in_turn(program: Program, part: Part, wanted: Directives, budget_ns: float, blocks: float = 1.0) -> Fit | None:
+def in_turn(
+    program: Program, part: Part, wanted: Directives, budget_ns: float | None, blocks: float = 1.0
+) -> Fit | None:
     """The layout with the reuse factors of ``wanted`` in which layers take turns on the multipliers of engines.
 
     None if that leaves too few cycles, or does not fit into the share ``blocks`` of the multiplier blocks of ``part``.
@@ -357,13 +339,19 @@ def in_turn(program: Program, part: Part, wanted: Directives, budget_ns: float, 
 def _in_turn(
     program: Program, part: Part, wanted: Directives, budget_ns: float | None, possible: Possible
 ) -> Fit | None:
-    layers = frozenset(node.layer for node in program.nodes)
-    directives = replace(wanted, products=dict.fromkeys(layers, MultiplierStyle.SHARED), engine=layers)
-    with_blocks = replace(directives, block=part.family.area.block)
-    regions = regions_of(builder_of(program, with_blocks))
-    if not regions or any(region.row is None for region in regions):
+    if (turning := _turning(program, part, wanted)) is None:
         return None
-    return Fit(directives, estimate_layout(program, with_blocks, part.family, budget_ns, possible), {}, None)
+    size = estimate_layout(program, turning, part.family, budget_ns, possible)
+    return Fit(replace(turning, block=wanted.block), size, {}, None)
+
+
+def _turning(program: Program, part: Part, wanted: Directives) -> Directives | None:
+    """``wanted`` where all layers take turns that can; None if that leaves too few cycles."""
+    layers = frozenset(node.layer for node in program.nodes)
+    turning = replace(wanted, products=dict.fromkeys(layers, MultiplierStyle.SHARED), engine=layers)
+    turning = replace(turning, block=part.family.area.block)
+    regions = regions_of(builder_of(program, turning))
+    return turning if regions and all(region.row is not None for region in regions) else None
 
 
 def slowest_in_turn(program: Program, part: Part, wanted: Directives, possible: Possible) -> Fit | None:
@@ -372,7 +360,7 @@ def slowest_in_turn(program: Program, part: Part, wanted: Directives, possible: 
     return _in_turn(program, part, replace(wanted, reuse=reuse), None, possible)
 
 
-def fastest_in_turn(program: Program, part: Part, directives: Directives, budget_ns: float) -> Fit | None:
+def fastest_in_turn(program: Program, part: Part, directives: Directives, budget_ns: float | None) -> Fit | None:
     """The layout of `in_turn` with the least reuse factor for all layers that fits ``part``; None without one.
 
     Tensors come whole only where ``directives`` want it.
@@ -381,15 +369,24 @@ def fastest_in_turn(program: Program, part: Part, directives: Directives, budget
     return _with_margin(part, ways, lambda way, blocks: _least_in_turn(program, part, way, blocks, budget_ns))
 
 
-def _least_in_turn(program: Program, part: Part, wanted: Directives, blocks: float, budget_ns: float) -> Fit | None:
-    """Bisection over the reuse factor, in steps of a fraction of an octave."""
+def _least_in_turn(
+    program: Program, part: Part, wanted: Directives, blocks: float, budget_ns: float | None
+) -> Fit | None:
+    """The layout that `first_with_room` finds over the reuse factor, in steps of a fraction of an octave."""
+
+    def at(step: int) -> Directives:
+        return replace(wanted, reuse=_same_for_all(program, step))
+
+    def possible(step: int) -> bool:
+        if (turning := _turning(program, part, at(step))) is None:
+            return False
+        network = partition(program, turning)
+        return _has_room(estimate_network(network, turning, part.family, planned=False), part, blocks)
+
+    tried = cache(lambda step: in_turn(program, part, at(step), budget_ns, blocks))
     most = _most_steps_in_turn(program, wanted)
-
-    @cache
-    def tried(step: int) -> Fit | None:
-        return in_turn(program, part, replace(wanted, reuse=_same_for_all(program, step)), budget_ns, blocks)
-
-    return tried(first_step(0, most, lambda step: tried(step) is not None)) if tried(most) is not None else None
+    step = first_with_room(0, most, _STEPS_PER_OCTAVE, possible, lambda step: tried(step) is not None)
+    return None if step is None else tried(step)
 
 
 def _most_steps_in_turn(program: Program, wanted: Directives) -> int:

@@ -12,7 +12,7 @@ from itertools import accumulate
 from bitsmith.devices.family import Part
 from bitsmith.errors.remedies import Call, Remedy, given, remedy
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import Fit, slowest, slowest_in_turn
+from bitsmith.estimate.fit import Fit, fastest_in_turn, slowest, slowest_in_turn
 from bitsmith.estimate.needs import Need, fits, needs
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
@@ -111,7 +111,10 @@ def _fetched(program: Program, part: Part, directives: Directives) -> Fit | None
     if directives.weights_rate is not None:
         return None
     tokens = replace(directives, reuse={}, parallel=False, weights_rate=_RATE)
-    return slowest_in_turn(program, part, tokens, partial(fits, part=part))
+    found = slowest_in_turn(program, part, tokens, partial(fits, part=part))
+    if found is None or fits(found.size, part):
+        return found
+    return fastest_in_turn(program, part, tokens, None) or found
 
 
 def _stored(program: Program, part: Part, directives: Directives) -> Fit | None:
