@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import pytest
 from bitsmith.dataflow import engine
 from bitsmith.dataflow.engine import Engine
 from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from tests.mapping.test_fetched_weights import FAST
 from tests.mapping.test_visits import assert_one_engine, beside
-from tests.properties.convolutional import channels_of_their_own, turns
+from tests.properties.convolutional import channels_of_their_own, in_parts, inverted, random_maps, turns
 from tests.properties.transformers import FORMAT, attended, dense, in_few_cycles, in_visits, transformer
 from tests.rtl.streaming import assert_streams
 
@@ -104,6 +106,30 @@ def test_each_of_several_banks_has_numbers_of_few_bits(tmp_path: Path, monkeypat
     kinds = [one.kind for one in partition(program, directives).processes if isinstance(one.kind, Engine)]
     assert [(kind.banks, kind.number_bits, *kind.narrow) for kind in kinds if kind.narrow[1]] == [(8, 13, 25, 7)]
     assert_streams(program, directives, tmp_path, 16, frames=3)
+
+
+POSITIONS = [
+    pytest.param(in_parts, 20, 15, id="of six positions and four banks", marks=pytest.mark.ci),
+    pytest.param(channels_of_their_own, 16, 40, id="of five positions and four banks"),
+    pytest.param(inverted, 27, 40, id="of four positions and four banks"),
+    pytest.param(in_parts, 33, 40, id="of three positions and two banks"),
+    pytest.param(random_maps, 1, 40, id="of eight positions"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("maker", "seed", "reuse"), POSITIONS)
+def test_each_of_several_positions_has_numbers_of_few_bits(
+    maker: Callable[[int], Program], seed: int, reuse: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows read words of few bits and of all bits, their own and those of positions beside theirs."""
+    monkeypatch.setattr(engine, "_WORTH", 1)
+    program = drop_dead(maker(seed), keep_probes=False)
+    asked = turns(seed, program)
+    directives = replace(asked, parallel=False, weights_rate=FAST, reuse=dict.fromkeys(asked.reuse, reuse))
+    kinds = [one.kind for one in partition(program, directives).processes if isinstance(one.kind, Engine)]
+    assert any(kind.positions > 1 and kind.narrow[1] for kind in kinds)
+    assert_streams(program, directives, tmp_path, seed, frames=3)
 
 
 @pytest.mark.slow
