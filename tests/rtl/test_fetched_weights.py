@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitsmith.dataflow import engine
 from bitsmith.dataflow.kinds import Engine, Outside, Replay
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.flows import cosim
@@ -57,6 +58,27 @@ def test_bands_of_rows(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     partition(drop_dead(program, keep_probes=False), directives)
     if chosen:
         assert_streams(program, directives, tmp_path, seed, frames=4)
+
+
+IN_BANDS = [(random_network, 30, False), (preactivated, 1, False), (inverted, 3, True)]
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize(("maker", "seed", "outside"), IN_BANDS, ids=["in rows", "in banks", "outside"])
+def test_bands_of_numbers_of_few_bits(
+    maker: Callable[[int], Program], seed: int, *, outside: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of a band lie among words of all bits and words of few; some leave for the memory outside."""
+    monkeypatch.setattr(engine, "_WORTH", 1)
+    program = drop_dead(maker(seed), keep_probes=False)
+    directives = replace(turns(seed, program), weights_rate=RATES[seed % 4])
+    with_random_bands(monkeypatch, seed, outside=outside)
+    kinds = [process.kind for process in partition(program, directives).processes]
+    (kind,) = (each for each in kinds if isinstance(each, Engine) and each.narrow[1])
+    assert len(kind.layers) > len({layer.name for layer in kind.layers})
+    assert any(isinstance(each, Outside) for each in kinds) == outside
+    assert_streams(program, directives, tmp_path, seed, frames=4)
 
 
 @pytest.mark.slow

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from bitsmith import hls
+from bitsmith.dataflow import engine
+from bitsmith.dataflow.kinds import Engine
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.hls.dialects import DIALECTS
@@ -91,6 +93,16 @@ def test_fifos_beside_weights(seed: int, rate: float, tmp_path: Path) -> None:
 def test_fifos_before_visits(seed: int, tmp_path: Path) -> None:
     """What comes of a visit waits outside for a later one, and weights come from there."""
     assert_fifos_leave(*visited(seed), tmp_path, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_fifos_before_visits_of_numbers_of_few_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_WORTH", 1)
+    program, directives = visited(5)
+    kinds = (process.kind for process in with_fifos_outside(partition(program, directives), directives).processes)
+    assert [kind.narrow[1] for kind in kinds if isinstance(kind, Engine)] == [6]
+    assert_fifos_leave(program, directives, tmp_path, 5)
 
 
 @pytest.mark.parametrize("wrapper", ["axis", "axil", "avalon"])
