@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,8 +128,10 @@ def test_no_fifo_has_more_of_the_memory_than_it_can_use() -> None:
         place: Stream((count,), TensorType.of((1,), 0, 0, 2**bits - 1)) for place, (count, bits) in tokens.items()
     }
     assert [stream.bits for stream in chosen.values()] == [15, 9, 9]
-    assert _rates(chosen, 126.0, 51_000_000, None) == {(0, 0): 15, (1, 0): 9, (2, 0): 9}
-    few = _rates(chosen, 12.0, 51_000_000, None)
+    assert _rates(chosen, 126.0, 51_000_000, math.inf, None) == {(0, 0): 15, (1, 0): 9, (2, 0): 9}
+    assert _rates(chosen, 126.0, 90_000_000, 13, None) == {(0, 0): 15, (1, 0): 9, (2, 0): 9}, "nor have weights"
+    assert _rates(chosen, 126.0, 90_000_000, math.inf, None)[2, 0] < 9
+    few = _rates(chosen, 12.0, 51_000_000, math.inf, None)
     moved = {place: count * bits for place, (count, bits) in tokens.items()}
     least = sum(moved.values())
     assert few == pytest.approx({place: 12 * own / (2 * least + 51_000_000) for place, own in moved.items()})

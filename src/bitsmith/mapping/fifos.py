@@ -4,6 +4,7 @@ In: a network of processes, and directives. Out: the network in which the larges
 processes that write tokens to that memory and read them back. They share what it gives by the bits that each moves.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
@@ -47,7 +48,7 @@ def with_fifos_outside(network: Network, directives: Directives) -> Network:
     if not chosen:
         return network
     bus, others = directives.weights_bus, [_moved_bits(process) for process in network.processes]
-    rates = _rates(chosen, rate, sum(others), bus)
+    rates = _rates(chosen, rate, sum(others), _most_rate(network, bus), bus)
     share = (rate - 2 * sum(rates.values())) / max(sum(others), 1)
     gaps = {place: word_cycles(stream.bits, rates[place], bus) for place, stream in chosen.items()}
     if not any(others) and any(gap * chosen[place].tokens > interval for place, gap in gaps.items()):
@@ -59,11 +60,16 @@ def with_fifos_outside(network: Network, directives: Directives) -> Network:
     return _moved(Network(tuple(slower)), gaps, way_cycles(bus))
 
 
-def _rates(chosen: Mapping[Place, Stream], rate: float, others: int, bus: WeightsBus | None) -> Mapping[Place, float]:
-    """The bits in a cycle of each FIFO each way, by those that it moves beside ``others``; none has more than it can use."""
+def _rates(
+    chosen: Mapping[Place, Stream], rate: float, others: int, most: float, bus: WeightsBus | None
+) -> Mapping[Place, float]:
+    """The bits in a cycle of each FIFO each way, by those that it moves beside ``others``; none has more than it can use.
+
+    Others can use ``most`` bits in a cycle.
+    """
     places = {place: stream.tokens * stream.bits for place, stream in chosen.items()}
     moved = sum(places.values())
-    left, rates = rate * moved / (2 * moved + others), dict[Place, float]()
+    left, rates = max(rate * moved / (2 * moved + others), (rate - most) / 2), dict[Place, float]()
     # Those with the most tokens can use the least of it, so that they come first.
     for place in sorted(places, key=lambda place: chosen[place].tokens, reverse=True):
         bits, own = chosen[place].bits, left * places[place] / moved
@@ -84,6 +90,14 @@ def _moved_bits(process: Process) -> int:
             return sum(stream.tokens * stream.bits for stream in (*process.takes, *process.results))
         case _:
             assert_never(kind)
+
+
+def _most_rate(network: Network, bus: WeightsBus | None) -> float:
+    """The bits in a cycle that processes can move from or to the memory outside: a token each way; of a bus as many as it has."""
+    if bus is not None:
+        return math.inf
+    moving = (process for process in network.processes if _moved_bits(process))
+    return sum(stream.bits for process in moving for stream in (*process.takes, *process.results))
 
 
 def _slower(process: Process, rate: float, bus: WeightsBus | None) -> Process:
