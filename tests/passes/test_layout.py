@@ -212,6 +212,24 @@ def test_what_goes_out_as_an_image_is_moved_at_the_end() -> None:
     assert isinstance(program.nodes[output.node].op, ops.Transpose)
 
 
+@pytest.mark.parametrize(
+    "steps", [[], [Flatten()], [Dense(np.eye(4), np.zeros(4)), ReLU()], [Reduce(Reduction.MAX, (0, 1, 2))]]
+)
+def test_functions_after_a_convolution_of_one_channel_take_one_number_at_a_time(steps: list[Layer]) -> None:
+    """And not a row of the image, whose view is as cheap before them as after them."""
+    d = drawn()
+    first = x = d.add(ReLU(), d.conv(d.input((1, 3, 4)), 1))
+    x = second = d.add(Activation("sigmoid"), d.add(Add(), x, d.conv(x, 1)))
+    for step in steps:
+        x = d.add(step, x)
+    network = with_inner(d.network(x))
+    laid = layout(network)
+    assert [laid.shapes()[name] for name in (first, second)] == [(3, 4, 1)] * 2
+    (output,) = circuit(network).outputs
+    assert circuit(network).nodes[output.node].type.shape == d.shapes[x]
+    assert_same_results(network)
+
+
 def test_tokens_of_an_image_need_no_move() -> None:
     """As vision transformers have it: flatten(2).transpose(1, 2)."""
     d = drawn()

@@ -7,9 +7,10 @@ operands are stored in another order (:meth:`Layer.reordered`). The user's nodes
 permutations of their own become identities, while those of a frontend (:attr:`NetworkNode.inner`) go. What must be moved
 nevertheless is moved by the user's permutations or by new ones.
 
-A plan costs the permutations that move anything. It is found by going through the network against its direction and along it,
-giving each node the best order that a neighbor has, until nothing gets better: not always the least, but never more than the
-network as it was.
+A plan costs the permutations that move anything. Of two that move as much, the one whose views have smaller tokens is cheaper: an
+image of one channel has a token for each number, or for each row. A plan is found by going through the network against its
+direction and along it, giving each node the best order that a neighbor has, until nothing gets better: not always the least, but
+never more than the network as it was.
 """
 
 import math
@@ -74,15 +75,15 @@ class _Choice:
 
 
 class _Cost(NamedTuple):
-    """Moves by weight, and the elements that they move."""
+    """Moves by weight, the elements that they move, and those of a token where a view of the tensor may have smaller ones."""
 
     moves: int
     elements: int
+    token: int
 
 
 def _total(costs: Iterable[_Cost]) -> _Cost:
-    listed = list(costs)
-    return _Cost(sum(cost.moves for cost in listed), sum(cost.elements for cost in listed))
+    return _Cost(*map(sum, zip(*costs, strict=True)))
 
 
 def _no_more_moves(new: _Cost, old: _Cost) -> bool:
@@ -265,17 +266,17 @@ class _Plan:
         return Gather(move, 0) if len(self._shapes[name]) == 1 else Permute(move)
 
     def _cost_of(self, name: str) -> _Cost:
-        """The cost of reading ``name`` in other orders than its own."""
+        """The cost of storing ``name`` in its order, and of reading it in others."""
         have, shape = self._chosen[name].order, self._shapes[name]
         interface = isinstance(self._chosen[name].layer, Input)
-        costs = []
+        costs = [_Cost(0, 0, ordered_shape(shape, have)[-1] if 1 in shape else 0)]
         for read, inside in self._demands(name).items():
             if read == have:
                 continue
             if self._is_constant(name) or not moves(ordered_shape(shape, have), between(have, read)):
-                costs.append(_Cost(_VIEW, 0))
+                costs.append(_Cost(_VIEW, 0, 0))
             else:
-                costs.append(_Cost(_MOVE_INSIDE if inside and not interface else _MOVE, math.prod(shape)))
+                costs.append(_Cost(_MOVE_INSIDE if inside and not interface else _MOVE, math.prod(shape), 0))
         return _total(costs)
 
     def _cost_around(self, node: NetworkNode) -> _Cost:
