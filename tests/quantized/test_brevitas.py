@@ -63,6 +63,18 @@ def test_a_module_is_left_as_it_was(modules: dict[str, tuple[torch.nn.Module, tu
     assert torch.equal(module(x), before)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("scheme", ["Int8ActPerTensorFixedPoint", "Uint8ActPerTensorFixedPoint"])
+def test_many_bits_are_rounded_up(scheme: str) -> None:
+    choices = {"bit_width": 16, "scaling_impl_type": "const", "scaling_init": 4.0, "float_to_int_impl_type": "CEIL"}
+    module = torch.nn.Sequential(qnn.QuantIdentity(getattr(quant, scheme), **choices)).eval()
+    x = np.rint(np.random.default_rng(4).normal(size=(256, 4)) * 2.0**17) / 2.0**16
+    with torch.no_grad():
+        y = module(torch.from_numpy(x.astype(np.float32))).numpy()
+    assert np.array_equal(bitsmith.convert(module, example=x[:1]).predict(x).astype(np.float32), y)
+
+
 class _Greatest(torch.nn.Module):
     """A scale that is the greatest number of a batch."""
 

@@ -30,7 +30,13 @@ _MOST = 1 << 32
 
 _GREATEST = 2.0**60
 
-_ROUNDINGS = {"round": Rounding.RND_CONV, "floor": Rounding.TRN, "trunc": Rounding.TRN_ZERO}
+_ROUNDINGS = {
+    "round": (1, Rounding.RND_CONV),
+    "floor": (1, Rounding.TRN),
+    "trunc": (1, Rounding.TRN_ZERO),
+    "ceil": (-1, Rounding.TRN),
+}
+"""The sign of scales and codes on which a quantizer rounds so: down on mirrored ones is up."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -250,8 +256,9 @@ def _quantize(call: Call) -> Result:
         rounding = "floor"
     even = 2.0 * np.floor(zero / 2.0)
     rest = zero - even
-    first, last = ((bound - even).astype(np.int64) for bound in (lo, hi))
-    quantizer = Quantizer.uniform(scale, first, last, _ROUNDINGS[rounding], step=step, offset=rest)
+    sign, mode = _ROUNDINGS[rounding]
+    first, last = ((sign * (bound - even)).astype(np.int64) for bound in (lo, hi)[::sign])
+    quantizer = Quantizer.uniform(sign * scale, first, last, mode, step=sign * step, offset=sign * rest)
     if not bool(np.any(rest)):
         return call.build.emit(Quantize(quantizer), x)
     y = call.build.within("codes").emit(Quantize(quantizer), x)

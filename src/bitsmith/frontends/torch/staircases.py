@@ -17,7 +17,7 @@ import torch
 Function: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 """Index of each element of points along a first axis; the others are those of the scales."""
 
-ROUNDINGS: dict[str, Function] = {"round": torch.round, "floor": torch.floor, "trunc": torch.trunc}
+ROUNDINGS: dict[str, Function] = {"round": torch.round, "floor": torch.floor, "trunc": torch.trunc, "ceil": torch.ceil}
 """The roundings of ``quantize``."""
 
 MOST_LEVELS = 1 << 10
