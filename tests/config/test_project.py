@@ -149,6 +149,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
     [
         ({"OutputDir": b"a"}, "OutputDir", "the path of a file or folder"),
         ({"OutputDir": {"Model": {}}}, "OutputDir", "name the arguments: config="),
+        ({"InputData": np.zeros((2, 3))}, "InputData", "build(inputs=x) takes arrays"),
         ({"OutputDirr": "a"}, "", "did you mean 'OutputDir'?"),
         ({"FPGAPart": "xc7z020"}, "", "did you mean 'Part'?"),
         ({"XilinxPart": "a; rm"}, "Part", "ordering code"),

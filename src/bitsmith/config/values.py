@@ -207,6 +207,18 @@ def read_path(value: object, where: str) -> Path:
     return local_path(path)
 
 
+def read_data_path(value: object, where: str) -> Path:
+    """The path of a file of samples."""
+    if not isinstance(value, str | Path):
+        raise ConfigError(
+            shown(value),
+            where=where,
+            accepted="the path of an .npy or .npz file",
+            remedy="build(inputs=x) takes arrays, or numpy.save('x.npy', x) writes a file",
+        )
+    return read_path(value, where)
+
+
 def read_input_shape(value: object, where: str) -> Sequence[object]:
     """Shapes of inputs, which the reader of a model checks; a single size is a shape of one axis."""
     if isinstance(value, int) and not isinstance(value, bool):

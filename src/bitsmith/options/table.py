@@ -238,7 +238,7 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "input_data_tb",
-        Key("InputData", "input_data", checks.read_path, None, ""),
+        Key("InputData", "input_data", checks.read_data_path, None, ""),
         None,
         Flag(Path, ("--input-data",), "FILE.npy", None, "Inputs of simulations."),
         "inputs for the co-simulation (``.npy``).",
