@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.config.building import GRANULARITIES, config_from_network
+from bitsmith.config.matching import type_names
 from bitsmith.config.model import KEYS, HLSConfig
 from bitsmith.config.precision import parse_precision
-from bitsmith.config.resolving import resolve, type_names
+from bitsmith.config.resolving import resolve
 from bitsmith.config.variables import takes_default
 from bitsmith.errors import ConfigError
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU

@@ -53,6 +53,8 @@ from tests.config.test_model import NETWORK, formats, note, refused, settings_of
             "LayerName.bend.Precision.weight",
             "table, param",
         ),
+        ({"LayerName": {"gate": {"exp_table_t": "fixed<8,2>"}}}, "LayerName.gate.Precision.exp_table", "LayerName.out"),
+        ({"LayerName": {"gate": {"Implementation": "stable"}}}, "LayerName.gate.Implementation", "LayerName.out"),
         ({"LayerName": {"bend": {"TableSize": 1}}}, "LayerName.bend.TableSize", "from 2 to 65536"),
         ({"LayerName": {"bend": {"TableSize": 1 << 20}}}, "LayerName.bend.TableSize", "from 2 to 65536"),
         ({"LayerName": {"bend": {"TableRange": [2, 1]}}}, "LayerName.bend.TableRange", "a range from 2 to 1"),

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bitsmith.config.matching import meant_by
+from bitsmith.config.matching import meant_by, type_names
 from bitsmith.config.reading import did_you_mean, leaves, listed, put, shown
-from bitsmith.config.resolving import GENERATED_TYPES, type_names
+from bitsmith.config.resolving import GENERATED_TYPES
 from bitsmith.errors import ConfigKeyError, nearest
 from bitsmith.layers.network import NetworkNode
 

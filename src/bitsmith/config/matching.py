@@ -8,6 +8,7 @@ from bitsmith.config.model import Choices
 from bitsmith.config.reading import Idle, Problems, did_you_mean, shown
 from bitsmith.config.variables import ALIASES, OF_PARTS
 from bitsmith.errors import nearest
+from bitsmith.layers.activation import ANY_ACTIVATION
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import NetworkNode
 
@@ -139,3 +140,15 @@ def with_aliases(choices: Choices, variables: Sequence[str]) -> Choices:
         if other in formats and own in variables and formats.get(own) is None:
             formats[own] = formats.pop(other)
     return replace(choices, precision=formats)
+
+
+def type_names(node: NetworkNode) -> tuple[str, ...]:
+    """The type names of ``node``, most specific first.
+
+    These are the activation function's name, the framework's class, our class, and what other tools call it or its family
+    (``MaxPooling2D``, ``Activation``, ``Merge``). The framework's ``Activation`` counts as a family, because it says least.
+    """
+    source = node.source if node.source != ANY_ACTIVATION else ""
+    family = ANY_ACTIVATION if node.source == ANY_ACTIVATION else ""
+    names = (*node.layer.functions, source, node.layer.kind, family, *node.layer.families)
+    return tuple(dict.fromkeys(filter(None, names)))

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bitsmith.config.inert import idle_notes
-from bitsmith.config.matching import matched, of_part, owners, with_aliases
+from bitsmith.config.matching import matched, of_part, owners, type_names, with_aliases
 from bitsmith.config.model import (
     DEFAULT,
     KEYS,
@@ -32,7 +32,6 @@ from bitsmith.config.variables import ALIASES, OF_PARTS, OTHER_VARIABLES, TRAINE
 from bitsmith.errors import nearest
 from bitsmith.errors.remedies import given, remedy
 from bitsmith.ir.types import FixedFormat
-from bitsmith.layers.activation import ANY_ACTIVATION
 from bitsmith.layers.auto import AUTO_BITS
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.network import Network, NetworkNode
@@ -358,7 +357,7 @@ def _check_names(known: Sequence[NetworkNode], chosen: HLSConfig, problems: Prob
     for name, choices in chosen.names.items():
         node = nodes[name]
         several = [node, parts[name]] if name in parts else [node]
-        yield from _check_choices(choices, several, f"LayerName.{name}", node.layer.kind, problems)
+        yield from _check_choices(choices, several, known, f"LayerName.{name}", node.layer.kind, problems)
 
 
 def _check_types(known: Sequence[NetworkNode], chosen: HLSConfig, problems: Problems) -> Iterator[Idle]:
@@ -369,7 +368,7 @@ def _check_types(known: Sequence[NetworkNode], chosen: HLSConfig, problems: Prob
     for type_name, choices in chosen.types.items():
         where = f"LayerType.{type_name}"
         if type_name in by_type:
-            yield from _check_choices(choices, by_type[type_name], where, type_name, problems)
+            yield from _check_choices(choices, by_type[type_name], known, where, type_name, problems)
         elif type_name in OTHER_TYPES:
             yield Idle("LayerType", type_name, "it is part of other layers here")
         elif type_name in GENERATED_TYPES:
@@ -384,9 +383,16 @@ def _check_types(known: Sequence[NetworkNode], chosen: HLSConfig, problems: Prob
 
 
 def _check_choices(
-    choices: Choices, nodes: Sequence[NetworkNode], where: str, kind: str, problems: Problems
+    choices: Choices,
+    nodes: Sequence[NetworkNode],
+    known: Sequence[NetworkNode],
+    where: str,
+    kind: str,
+    problems: Problems,
 ) -> Iterator[Idle]:
     """Check choices that apply to none of ``nodes``: keys that other tools write are handed back, others are problems."""
+    names = {node.name for node in nodes}
+    behind = [node for node in known if names.intersection(node.inputs)]
     owner = where.partition(".")[2]
     variables = list(dict.fromkeys(name for node in nodes for name in node.layer.variables()))
     for variable, fmt in choices.precision.items():
@@ -397,7 +403,9 @@ def _check_choices(
             yield Idle(f"Precision.{variable}", owner, "there is no such value in it")
         else:
             at = f"{where}.Precision.{variable}"
-            problems.add(f"{kind} has no {variable}", where=at, accepted=listed((DEFAULT, *variables)))
+            others = [node.name for node in behind if meant.intersection(node.layer.variables())]
+            accepted = listed((DEFAULT, *variables))
+            problems.add(f"{kind} has no {variable}", where=at, accepted=accepted, remedy=_moved(others))
     for part, having in {"weight": FACTORS, **LIMITED}.items():
         if choices.bits.keys() == {part} and not having.intersection(variables):
             found, at = f"{kind} has no {part}s", f"{where}.Bits"
@@ -406,11 +414,21 @@ def _check_choices(
     if choices.softmax is not None and choices.strategy is None and "implementation" not in options:
         accepted = "Latency, Resource, Unrolled, MultiplierBlocks, DistributedArithmetic"
         problems.add("the strategy of a softmax", where=f"{where}.Strategy", accepted=accepted)
-    yield from _check_options(choices, options, where, kind, problems)
+    yield from _check_options(choices, options, behind, where, kind, problems)
+
+
+def _moved(names: Sequence[str]) -> str:
+    """The remedy for a key of an activation that stands in the entry of the layer in front of it."""
+    return f"move it to LayerName.{names[0]}, which reads this layer and has it" if names else ""
 
 
 def _check_options(
-    choices: Choices, options: AbstractSet[str], where: str, kind: str, problems: Problems
+    choices: Choices,
+    options: AbstractSet[str],
+    behind: Sequence[NetworkNode],
+    where: str,
+    kind: str,
+    problems: Problems,
 ) -> Iterator[Idle]:
     for key, record in OPTION_KEYS.items():
         option = record.field
@@ -420,21 +438,10 @@ def _check_options(
             yield Idle(key, where.partition(".")[2], "there is no table in it")
             continue
         accepted = listed(key for key, record in OPTION_KEYS.items() if record.field in options)
+        others = [node.name for node in behind if option in node.layer.options]
         problems.add(
             f"{key} has no meaning for {kind}",
             where=f"{where}.{key}",
             accepted=accepted and f"of such keys: {accepted}",
-            remedy="remove it",
+            remedy=_moved(others) or "remove it",
         )
-
-
-def type_names(node: NetworkNode) -> tuple[str, ...]:
-    """The type names of ``node``, most specific first.
-
-    These are the activation function's name, the framework's class, our class, and what other tools call it or its family
-    (``MaxPooling2D``, ``Activation``, ``Merge``). The framework's ``Activation`` counts as a family, because it says least.
-    """
-    source = node.source if node.source != ANY_ACTIVATION else ""
-    family = ANY_ACTIVATION if node.source == ANY_ACTIVATION else ""
-    names = (*node.layer.functions, source, node.layer.kind, family, *node.layer.families)
-    return tuple(dict.fromkeys(filter(None, names)))
