@@ -122,9 +122,6 @@ NETWORKS = {
 SLOWER = tuple(1.06**step for step in range(100))
 """Times the least cycles that are tried, until a circuit fits."""
 
-OCTAVE = 12
-"""Ways from one to another of twice the cycles."""
-
 
 def settings(model: keras.Model, case: Case) -> dict[str, dict[str, object]]:
     """The settings of layers beside the engine."""
@@ -204,7 +201,7 @@ def in_turn(model: Model) -> tuple[Estimate, Size]:
         return sized(slowest)
     way = fastest = first_step(0, slowest, lambda way: ways(way)[1] <= 2 * part.die.dsps)
     if not has_room(fastest):
-        found = first_with_room(min(fastest + 1, slowest), slowest, OCTAVE, possible, has_room)
+        found = first_with_room(min(fastest + 1, slowest), slowest, possible, has_room)
         way = slowest if found is None else found
     return sized(way)
 

@@ -5,12 +5,21 @@ Where data come as a stream, a layer has its factor at each token: half of it ma
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import bitsmith
+from bitsmith.estimate import fit
+from bitsmith.estimate.figures import Size
 from bitsmith.estimate.needs import fits, limited
+from bitsmith.estimate.size import estimate_layout
+from bitsmith.ir.program import Program
+from bitsmith.mapping.directives import Directives
 from bitsmith.model.points import Layouts
 
 PARTS = {"xc7z010clg400-1": 24, "LFE5U-25F-6BG256C": 28}
@@ -78,3 +87,30 @@ def test_layers_that_cannot_share_an_engine_get_multipliers_of_their_own() -> No
     configuration = asked.point(found, {}, None).configuration
     again = bitsmith.convert(layer, config=configuration, reuse_factor=4, **common)
     assert not again.directives.engine and again.estimate().size == found.size
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_turns_that_fit_are_found_where_the_slowest_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if few multipliers had longer tables than all blocks of the part hold, and the first possible ones deeper FIFOs."""
+    torch.manual_seed(0)
+
+    def with_tables(program: Program, directives: Directives, *others: Any) -> Size:
+        size, reuse = estimate_layout(program, directives, *others), max(directives.reuse.values(), default=1)
+        lacks_room = reuse > 4000 or (reuse < 700 and others[-1] is not fit._never)
+        return replace(size, bram=size.bram + 280 * lacks_room)
+
+    monkeypatch.setattr(fit, "estimate_layout", with_tables)
+    found = bitsmith.explain(
+        nn.Sequential(nn.Linear(8, 700), nn.ReLU(), nn.Linear(700, 8)),
+        input_shape=(4, 8),
+        calibration=np.random.default_rng(0).normal(0, 1, (50, 4, 8)),
+        bits=6,
+        io_type="io_stream",
+        strategy="shared",
+        reuse_factor=1,
+        part="xc7z020clg400-1",
+        weight_memory="64 bits, 200 MHz, 200 ns, 75 %",
+    ).proposal
+    assert found is not None and found.fit.in_turn and found.fit.size.bram < 280
+    assert found.fit.of_all == 724, "the first of four to an octave"

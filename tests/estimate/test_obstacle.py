@@ -94,8 +94,8 @@ def test_fifos_outside_are_a_remedy_where_these_are_in_the_way() -> None:
     )
 
 
-def test_other_ways_are_tried_where_the_slowest_has_too_deep_fifos() -> None:
-    """By bisection where the slowest has room; else from the fastest with room without FIFOs on, a few, a stride apart."""
+def test_the_first_way_with_room_is_sought_from_the_first_possible_one() -> None:
+    """Slower ones follow by strides that grow, and when one of these is able, those before it."""
     looked = list[int]()
 
     def first(possible: range, able: set[int]) -> int | None:
@@ -105,10 +105,11 @@ def test_other_ways_are_tried_where_the_slowest_has_too_deep_fifos() -> None:
             looked.append(way)
             return way in able
 
-        return first_with_room(0, 20, 4, possible.__contains__, is_able)
+        return first_with_room(0, 20, possible.__contains__, is_able)
 
-    assert first(range(5, 21), {*range(7, 21)}) == 7
-    assert first(range(5, 21), {5}) == 5 and looked == [20, 5]
-    assert first(range(5, 21), {9, 14}) == 9 and looked == [20, 5, 9]
-    assert first(range(5, 21), {14, 17}) is None and looked == [20, 5, 9, 13]
-    assert first(range(5, 20), {7}) is None and looked == [20], "it has no room without FIFOs, either"
+    assert first(range(5, 21), {*range(5, 21)}) == 5 and looked == [5]
+    assert first(range(5, 21), {*range(7, 21)}) == 7 and looked == [5, 6, 10, 8, 7]
+    assert first(range(5, 21), {6, 12}) == 6 and looked == [5, 6], "slower ones may have deeper FIFOs"
+    assert first(range(5, 21), {20}) == 20 and first(range(20, 21), {20}) == 20
+    assert first(range(5, 21), {14, 17}) is None and looked == [5, 6, 10, 20]
+    assert first(range(5, 17), {6}) == 6 and first(range(5, 12), {6}) is None, "longer tables"

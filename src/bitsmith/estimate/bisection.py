@@ -1,10 +1,9 @@
 """Searches for the first of many ways that has room, with few looks, where nearly all that are slower have room, too."""
 
 from collections.abc import Callable
-from itertools import islice
 
-_TRIED = 3
-"""Ways to take turns that are tried with their FIFOs where the slowest lacks room for these."""
+_LONGER = 4
+"""Times that a stride to a slower way is longer than the one before."""
 
 
 def first_step(low: int, high: int, able: Callable[[int], bool]) -> int:
@@ -29,17 +28,20 @@ def first_around(start: int, low: int, high: int, able: Callable[[int], bool]) -
     return first_step(max(high - stride, low) + 1 if low < high else low, high, able)
 
 
-def first_with_room(
-    low: int, high: int, stride: int, possible: Callable[[int], bool], able: Callable[[int], bool]
-) -> int | None:
-    """The first way from ``low`` to ``high`` that is ``able``, as all slower ones are; if the slowest is not, one of a few.
+def first_with_room(low: int, high: int, possible: Callable[[int], bool], able: Callable[[int], bool]) -> int | None:
+    """The first way from ``low`` to ``high`` that is ``able``, as nearly all slower ones are; None if it finds none.
 
-    FIFOs may make it larger than faster ones. If it is ``possible`` without, the fastest possible one is tried, and some slower
-    ones, each by a ``stride``. None if all these are not able.
+    That takes long to tell, and an able way is ``possible``, which does not: so the first possible way is looked at first, then
+    slower ones, by strides that grow until one is able. The slowest may have longer tables than faster ones: if it is not
+    possible, one that is a fourth of the way back may be.
     """
-    if able(high):
-        return first_step(low, high, able)
-    if not possible(high):
+    last = next(filter(possible, (high, high - (high - low) // 8, high - (high - low) // 4)), None)
+    if last is None:
         return None
-    first = first_step(low, high, possible)
-    return next(filter(able, islice(range(first, high, stride), _TRIED)), None)
+    way = start = first_step(low, last, possible)
+    stride = 1
+    while not able(way):
+        if way == last:
+            return None
+        start, way, stride = way + 1, min(way + stride, last), _LONGER * stride
+    return first_step(start, way, able)

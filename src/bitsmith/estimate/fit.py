@@ -21,13 +21,12 @@ from bitsmith.estimate.bisection import first_around, first_step, first_with_roo
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.needs import fits, limited, needs
 from bitsmith.estimate.products import products_of
-from bitsmith.estimate.size import Possible, estimate_layout, estimate_network
+from bitsmith.estimate.size import Possible, estimate_layout
 from bitsmith.ir.program import Program
 from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine.engines import regions_of
 from bitsmith.mapping.folding import MultiplierStyle, weights_of
-from bitsmith.mapping.partition import partition
 
 _ROUTED_BLOCKS = 0.5
 """The share of multiplier blocks that nextpnr can route: these are in few rows, where wires crowd (decision 22)."""
@@ -339,19 +338,13 @@ def in_turn(
 def _in_turn(
     program: Program, part: Part, wanted: Directives, budget_ns: float | None, possible: Possible
 ) -> Fit | None:
-    if (turning := _turning(program, part, wanted)) is None:
-        return None
-    size = estimate_layout(program, turning, part.family, budget_ns, possible)
-    return Fit(replace(turning, block=wanted.block), size, {}, None)
-
-
-def _turning(program: Program, part: Part, wanted: Directives) -> Directives | None:
-    """``wanted`` where all layers take turns that can; None if that leaves too few cycles."""
     layers = frozenset(node.layer for node in program.nodes)
-    turning = replace(wanted, products=dict.fromkeys(layers, MultiplierStyle.SHARED), engine=layers)
-    turning = replace(turning, block=part.family.area.block)
-    regions = regions_of(builder_of(program, turning))
-    return turning if regions and all(region.row is not None for region in regions) else None
+    directives = replace(wanted, products=dict.fromkeys(layers, MultiplierStyle.SHARED), engine=layers)
+    with_blocks = replace(directives, block=part.family.area.block)
+    regions = regions_of(builder_of(program, with_blocks))
+    if not regions or any(region.row is None for region in regions):
+        return None
+    return Fit(directives, estimate_layout(program, with_blocks, part.family, budget_ns, possible), {}, None)
 
 
 def slowest_in_turn(program: Program, part: Part, wanted: Directives, possible: Possible) -> Fit | None:
@@ -378,14 +371,12 @@ def _least_in_turn(
         return replace(wanted, reuse=_same_for_all(program, step))
 
     def possible(step: int) -> bool:
-        if (turning := _turning(program, part, at(step))) is None:
-            return False
-        network = partition(program, turning)
-        return _has_room(estimate_network(network, turning, part.family, planned=False), part, blocks)
+        found = _in_turn(program, part, at(step), budget_ns, _never)
+        return found is not None and _has_room(found.size, part, blocks)
 
     tried = cache(lambda step: in_turn(program, part, at(step), budget_ns, blocks))
     most = _most_steps_in_turn(program, wanted)
-    step = first_with_room(0, most, _STEPS_PER_OCTAVE, possible, lambda step: tried(step) is not None)
+    step = first_with_room(0, most, possible, lambda step: tried(step) is not None)
     return None if step is None else tried(step)
 
 
