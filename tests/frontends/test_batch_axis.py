@@ -277,17 +277,18 @@ def test_models_with_steps_first_are_refused_with_a_module_that_converts(module:
     np.testing.assert_allclose(found, outer(x).detach().numpy(), atol=1e-5)
 
 
-def _chosen(operator: str, limit: int, times: int = 1) -> onnx.ModelProto:
+def _chosen(operator: str, limit: int, times: int = 1, cast: str = "Cast") -> onnx.ModelProto:
     """A choice by what an operator makes of the number of samples and of a limit."""
     nodes = [
         node("Shape", "x", "s", start=0, end=1),
         node("Mul", "s times", "n"),
         node(operator, "n limit", "c"),
-        node("Cast", "c", "truth", to=onnx.TensorProto.BOOL),
+        node(cast, "c", "truth", to=onnx.TensorProto.BOOL) if cast == "Cast" else node(cast, "c like", "truth"),
         node("Neg", "x", "a"),
         node("Where", "truth a x", "y"),
     ]
-    return graph(nodes, {"x": ("N", 4)}, "y", {"limit": np.array([limit]), "times": np.array([times])})
+    numbers = {"limit": np.array([limit]), "times": np.array([times]), "like": np.array([True])}
+    return graph(nodes, {"x": ("N", 4)}, "y", numbers)
 
 
 @pytest.mark.parametrize(
@@ -303,11 +304,12 @@ def test_onnx_chooses_by_the_number_of_samples(operator: str, limit: int, times:
         read_onnx(_chosen(operator, limit, times))
 
 
-def test_onnx_chooses_by_a_difference_that_is_zero_for_one_number_of_samples() -> None:
+@pytest.mark.parametrize("cast", ["Cast", "CastLike"])
+def test_onnx_chooses_by_a_difference_that_is_zero_for_one_number_of_samples(cast: str) -> None:
     """Also where the number is none of those that are looked at; a sum is never zero."""
-    with pytest.raises(UnsupportedError, match=r"\(Cast\): a choice or a bound by the number of samples"):
-        read_onnx(_chosen("Sub", 77))
-    network, x = read_onnx(_chosen("Add", 77)), np.arange(8.0).reshape(2, 4)
+    with pytest.raises(UnsupportedError, match=rf"\({cast}\): a choice or a bound by the number of samples"):
+        read_onnx(_chosen("Sub", 77, cast=cast))
+    network, x = read_onnx(_chosen("Add", 77, cast=cast)), np.arange(8.0).reshape(2, 4)
     np.testing.assert_array_equal(network.evaluate([x])[network.outputs[0]], -x)
 
 

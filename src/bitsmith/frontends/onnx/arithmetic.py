@@ -97,17 +97,18 @@ def _is_nan(call: Call) -> Known:
 
 
 def _cast(call: Call) -> Value:
-    """To a type that is named, or that of another operand."""
     call.attributes.ignore("saturate", "round_mode")
-    if call.node.operator == "CastLike":
-        return logic.cast(call.build, call.tensor(0), call.required(1).kind, Beyond.WRAPS)
-    x, kind = call.tensor(0), Kind.of(dtype_of(call.attributes.integer("to"), call.attributes.where))
-    if x.kind is Kind.INT32 and kind is Kind.REAL:
+    x, kind = call.tensor(0), _target(call)
+    if call.node.operator == "Cast" and x.kind is Kind.INT32 and kind is Kind.REAL:
         return call.build.emit(Identity(), x, kind=kind)  # which _was_integer finds
     return logic.cast(call.build, x, kind, Beyond.WRAPS)
 
 
-_CASTS = "Identity, WholeNumber or Comparison"
+def _target(call: Call) -> Kind:
+    """The type of a cast's result, which is named, or that of another operand."""
+    if call.node.operator == "CastLike":
+        return call.required(1).kind
+    return Kind.of(dtype_of(call.attributes.integer("to"), call.attributes.where))
 
 
 def _dropout(call: Call) -> tuple[Value, ...]:
@@ -166,8 +167,7 @@ def _einsum(call: Call) -> Value:
 def _side(call: Call) -> Value:
     """The side of 0 on which a number is, if it becomes a truth value; else the number."""
     x = call.tensor(0)
-    to_truth = Kind.of(dtype_of(call.attributes.integer("to"), call.attributes.where)) is Kind.BOOL
-    return OPERATIONS["sign"].make(call.build, x) if to_truth else x
+    return OPERATIONS["sign"].make(call.build, x) if _target(call) is Kind.BOOL else x
 
 
 ARITHMETIC: Operators = {
@@ -184,8 +184,7 @@ ARITHMETIC: Operators = {
     "Min": Translation(lambda call: arithmetic.minimum(call.build, *call.tensors()), OPERATIONS["minimum"].becomes),
     "Clip": Translation(_clip, OPERATIONS["clip"].becomes),
     **dict.fromkeys(("IsNaN", "IsInf"), Translation(_is_nan, "a constant")),
-    "Cast": Translation(_cast, _CASTS, judged=_side),
-    "CastLike": Translation(_cast, _CASTS),
+    **dict.fromkeys(("Cast", "CastLike"), Translation(_cast, "Identity, WholeNumber or Comparison", judged=_side)),
     "Identity": Translation(_identity, "Identity"),
     "MatMul": operation("matmul"),
     "Gemm": Translation(_gemm, "Dense, or Einsum and Add"),
