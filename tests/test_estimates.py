@@ -13,6 +13,7 @@ import bitsmith
 from bitsmith.config.values import IOTypeName
 from bitsmith.conversion.explanation import explain
 from bitsmith.errors import CapacityError, ConfigError
+from bitsmith.estimate import size
 from bitsmith.layers.layer import Floats
 from tests.properties import few
 
@@ -44,6 +45,18 @@ def test_the_size_is_that_of_explain(io_type: IOTypeName, reuse: int, interval: 
     assert found.interval == interval and found.frames_per_second == pytest.approx(50e6 / interval)
     text = str(found)
     assert f"about {found.size.lut:,} LUT" in text and f"{50_000_000 // interval:,} per second at 50 MHz" in text
+
+
+@pytest.mark.parametrize("part, fits", [("xc7z020clg400-1", True), ("iCE40LP384-SG32", False)])
+def test_fifos_that_take_long_are_planned_where_the_rest_fits(
+    part: str, fits: bool, x: Floats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(size, "_MANY", 0)
+    found = bitsmith.convert(
+        *(NETWORK, tmp_path, None, x), weights=WEIGHTS, bits=6, io_type="io_stream", reuse_factor=32, part=part
+    ).estimate()
+    assert found.fits == fits and found.without_fifos != fits
+    assert (" BRAM without FIFOs (estimate): does not fit" in str(found)) != fits
 
 
 @pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])

@@ -25,6 +25,7 @@ from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine.engines import lacking_cycles, regions_of
 from bitsmith.mapping.fifos import with_room
+from bitsmith.mapping.partition import partition
 from bitsmith.model.points import size_of
 from bitsmith.passes.program import drop_dead
 from bitsmith.report.shown import Shown
@@ -80,21 +81,42 @@ class Estimate(Shown):
     target: Target
     rough: bool = False
 
-    @cached_property
+    @property
     def size(self) -> Size:
         """Look-up tables, flip-flops, multiplier and memory blocks, and the layers' shares of look-up tables."""
+        return self._counted[0]
+
+    @property
+    def without_fifos(self) -> bool:
+        """True if the size has no FIFOs, which take long to plan, since the circuit does not fit without them, either."""
+        return self._counted[1]
+
+    @cached_property
+    def _counted(self) -> tuple[Size, bool]:
+        """The size, and whether it is without FIFOs."""
+        part, left_out = self.target.known_part, False
+
+        def possible(size: Size) -> bool:
+            nonlocal left_out
+            left_out = not fits(size, part)
+            return not left_out
+
         if not self.rough:
-            return size_of(self.program, self.directives, self.target)
-        program, family = drop_dead(self.program, keep_probes=False), self.target.known_part.family
-        return guess_layout(program, self.directives, family, self.target.budget_ns(family))
+            return size_of(self.program, self.directives, self.target, possible), left_out
+        budget_ns = self.target.budget_ns(part.family)
+        return guess_layout(self._program, self.directives, part.family, budget_ns), left_out
+
+    @cached_property
+    def _program(self) -> Program:
+        return drop_dead(self.program, keep_probes=False)
 
     @cached_property
     def _network(self) -> Network | None:
         """The processes of a circuit that has a memory outside; None without one."""
-        program = drop_dead(self.program, keep_probes=False)
-        if self.directives.weights_rate is None or self.directives.unrolled(program):
+        if self.directives.weights_rate is None or self.directives.unrolled(self._program):
             return None
-        return with_room(program, replace(self.directives, block=self.target.known_part.family.area.block))
+        directives = replace(self.directives, block=self.target.known_part.family.area.block)
+        return (partition if self.without_fifos else with_room)(self._program, directives)
 
     @cached_property
     def fetched(self) -> tuple[EngineCycles, ...]:
@@ -104,12 +126,11 @@ class Estimate(Shown):
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """Notes on reuse factors without use, on what engines wait for, and on layers side by side for lack of cycles."""
-        program = drop_dead(self.program, keep_probes=False)
         processes = () if self._network is None else self._network.processes
         tokens = [one.takes[0].tokens for one in processes if isinstance(one.kind, Outside)]
         if not self.directives.engine:
             return (*notes_on_reuse(self.program, self.directives, self.interval), *tensors_outside(tokens))
-        lacking = lacking_cycles(regions_of(builder_of(program, self.directives)), self.directives)
+        lacking = lacking_cycles(regions_of(builder_of(self._program, self.directives)), self.directives)
         beside = [] if lacking is None else [f"Layers are counted side by side, which a build refuses: {lacking}"]
         return (*map(str, self.fetched), *tensors_outside(tokens), *beside)
 
@@ -175,7 +196,8 @@ class Estimate(Shown):
         packed = packed_luts(size, self.target.known_part)
         blocks = {"DSP": size.dsp, "BRAM": size.bram, **{name: number for name, number in size.large.items() if number}}
         figures = f"{size.lut:,} LUT ({packed:,} once packed), {size.ff:,} FF, "
-        return figures + ", ".join(f"{number:,} {name}" for name, number in blocks.items())
+        fifos = " without FIFOs" if self.without_fifos else ""
+        return figures + ", ".join(f"{number:,} {name}" for name, number in blocks.items()) + fifos
 
     def __str__(self) -> str:
         verdict = "fits" if self.fits else "does not fit"
