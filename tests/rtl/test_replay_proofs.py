@@ -14,21 +14,26 @@ pytestmark = pytest.mark.tools
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "frames", "depth"),
+    ("alike", "first", "second", "frames", "depth"),
     [
-        pytest.param((1, 2), (1, 1), 2, 1, marks=pytest.mark.ci),
-        pytest.param((2, 2), (1, 1), 1, 2, marks=pytest.mark.ci),
-        pytest.param((2, 1), (1, 2), 2, 2, marks=pytest.mark.slow),
-        pytest.param((2, 1), (2, 2), 1, 3, marks=pytest.mark.slow),
-        pytest.param((2, 2), (1, 1), 2, 2, marks=pytest.mark.slow),
+        pytest.param(1, (1, 2), (1, 1), 2, 1, marks=pytest.mark.ci),
+        pytest.param(1, (2, 2), (1, 1), 1, 2, marks=pytest.mark.ci),
+        pytest.param(2, (1, 2), (1, 1), 2, 2, marks=pytest.mark.ci),
+        pytest.param(3, (2, 1), (1, 2), 1, 2, marks=pytest.mark.slow),
+        pytest.param(1, (2, 1), (1, 2), 2, 2, marks=pytest.mark.slow),
+        pytest.param(1, (2, 1), (2, 2), 1, 3, marks=pytest.mark.slow),
+        pytest.param(1, (2, 2), (1, 1), 2, 2, marks=pytest.mark.slow),
     ],
 )
-def test_replay(tmp_path: Path, first: tuple[int, int], second: tuple[int, int], frames: int, depth: int) -> None:
-    """Tokens and times of both parts of a frame: each comes in order, none too early, none twice."""
+def test_replay(
+    tmp_path: Path, alike: int, first: tuple[int, int], second: tuple[int, int], frames: int, depth: int
+) -> None:
+    """Tokens and times of all parts of a frame: each comes in order, none too early, none twice."""
     parts = {name: f"8'h{times}{tokens}" for name, (tokens, times) in (("FIRST", first), ("SECOND", second))}
-    reads = sum(tokens * times for tokens, times in (first, second))
-    by = frames * (reads + first[0] + second[0]) + 4
-    assert_proved(tmp_path, "replay", {**parts, "FRAMES": frames, "DEPTH": depth, "BY": by}, by + 3)
+    reads = sum(tokens * (times + 1) for tokens, times in (*[first] * alike, second))
+    by = frames * reads + 4
+    asked = {**parts, "ALIKE": alike, "FRAMES": frames, "DEPTH": depth, "BY": by}
+    assert_proved(tmp_path, "replay", asked, by + 3)
 
 
 @pytest.mark.parametrize(

@@ -389,6 +389,7 @@ MUTANTS = [
     ("reorder", "(held >= needed)", "(held > needed)"),
     ("replay", "(held != FULL)", "1'b1"),
     ("replay", "(~is_first | (unread != '0))", "(~is_first | (held != '0))"),
+    ("replay", "is_final = part == last_part", "is_final = 1'b1"),
     ("sweep", "(held != FULL)", "1'b1"),
     ("sweep", "~surplus[BITS-1]", "(~surplus[BITS-1] | &surplus)"),
     ("sweep", "empty <= ~(&is_inside)", "empty <= 1'b0"),
@@ -417,7 +418,7 @@ SETTINGS: dict[str, tuple[dict[str, int | str], int]] = {
     "order": ({"TOKENS": 2, "READS": 2, "ACTIONS": 2, "SOURCE": "16'h0100", "FLAGS": "6'o77"}, 10),
     "sweep": ({"READS": 8, "SOURCE": table([255, 0, 0, 1, 255, 2, 2, 3], 8), "DEPTH": 2, "BY": 26}, 28),
     "engine": (proof_parameters(*ENGINES["convolution"])[0], 44),
-    "replay": ({"DEPTH": 2, "FIRST": "8'h22", "FRAMES": 1, "BY": 16}, 19),
+    "replay": ({"DEPTH": 2, "FIRST": "8'h22", "ALIKE": 2, "FRAMES": 1, "BY": 22}, 25),
     "reorder": (
         {"DEPTH": 2, "TOKENS": 2, "READS": 2, "BY": 9, "SOURCE": "16'h0001", "NEEDED": "16'h0202", "FREED": "16'h0200"},
         12,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import ClassVar
 
 import numpy as np
 
 from bitsmith.dataflow.logic import NO_LOGIC, Logic
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.storage import Memory, Words, table
+from bitsmith.dataflow.storage import Memory, Words, differing_bits, table
 from bitsmith.dataflow.timing import ProcessTiming, Sequencer, counted
 from bitsmith.dataflow.tokens import Numbers, Streams
 from bitsmith.ir.types import Ints
@@ -42,15 +43,26 @@ class Replay:
     logic: ClassVar[Logic] = NO_LOGIC
 
     @property
-    def count_bits(self) -> list[int]:
-        """Bits of the numbers of tokens and of times of a part."""
-        return [max(column).bit_length() for column in zip(*self.parts, strict=True)]
+    def runs(self) -> list[tuple[int, int, int]]:
+        """Parts in a row that are alike: the tokens and the times of each, and how many there are."""
+        return [(*part, len(list(alike))) for part, alike in groupby(self.parts)]
+
+    @property
+    def count_bits(self) -> tuple[int, int, int]:
+        """Bits of the last token and the last time of a part, and of the last part of a run; 0 if no two in a row are alike."""
+        tokens, times, parts = ((max(column) - 1).bit_length() for column in zip(*self.runs, strict=True))
+        return max(tokens, 1), max(times, 1), parts
+
+    @property
+    def rows(self) -> list[int]:
+        """The last token, the last time and the last part of each run, one above the other in a word."""
+        tokens, times, _ = self.count_bits
+        return [last - 1 | (time - 1) << tokens | (part - 1) << tokens + times for last, time, part in self.runs]
 
     @property
     def table(self) -> Memory:
-        """The numbers of tokens and times, those of a part in each word."""
-        bits = sum(self.count_bits)
-        return table(len(self.parts), bits, bits)
+        """The memory of these rows."""
+        return table(len(self.rows), sum(self.count_bits), differing_bits(self.rows))
 
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
         return [Memory(self.places, takes[0].bits, Words.BY_ADDRESS, stays=False), self.table]

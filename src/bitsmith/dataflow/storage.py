@@ -1,7 +1,10 @@
 """The memories within processes, whatever they are made of."""
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import and_, or_
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +71,11 @@ def no_memories(kind: object, takes: Streams, results: Streams, depth: int) -> l
 def table(words: int, bits: int, differing: int | None) -> Memory:
     """A memory with contents, as tables are; ``differing`` as in :class:`Memory`."""
     return Memory(words, bits, Words.BY_ADDRESS, stays=True, filled=True, differing=differing)
+
+
+def differing_bits(rows: Sequence[int]) -> int:
+    """Bits of the rows of a table that are not the same in all."""
+    return (reduce(or_, rows) ^ reduce(and_, rows)).bit_count()
 
 
 def addressed(depth: int) -> int:

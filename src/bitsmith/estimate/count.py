@@ -6,14 +6,12 @@ Adders are those of `bitsmith.estimate.sums`, areas per operation come from `bit
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
-from operator import and_, or_
 from typing import assert_never
 
 import numpy as np
 
 from bitsmith.dataflow.kinds import FoldedProduct
-from bitsmith.dataflow.storage import Words, addressed
+from bitsmith.dataflow.storage import Words, addressed, differing_bits
 from bitsmith.dataflow.tokens import Numbers, Stream
 from bitsmith.dataflow.wires import WIRING
 from bitsmith.devices.blocks import table_parts
@@ -283,23 +281,25 @@ class Count:
         """A memory of ``depth`` tokens, read in the order of a table of ``rows`` of ``width`` bits."""
         places, reads = addressed(depth), len(rows)
         address = (places - 1).bit_length()
-        self.contents(rows, width)
+        self.ff += self.contents(rows, width) * self.area.memory.suits_table(
+            reads * width
+        )  # read ahead, into a register
         self.places(address + depth.bit_length() + (reads - 1).bit_length())
         self.ff += address + depth.bit_length()
         if not self.memory(Words.BY_ADDRESS, places, taken.bits, column):
             self.ff += taken.bits
 
-    def contents(self, rows: Sequence[int], width: int) -> None:
-        """A constant table of ``rows`` of ``width`` bits, of which synthesis leaves out those that are the same in all."""
-        differing = (reduce(or_, rows) ^ reduce(and_, rows)).bit_count()
+    def contents(self, rows: Sequence[int], width: int) -> int:
+        """A constant table of ``rows`` of ``width`` bits; returned are bits that differ: others are left out."""
+        differing = differing_bits(rows)
         block, address = self.area.memory, (len(rows) - 1).bit_length()
-        self.ff += differing * block.suits_table(len(rows) * width)  # it is read ahead, into a register
         if block.says_table(len(rows), width) or block.takes_table(len(rows), differing):
             self.bram += block.table_count(len(rows), width, differing)
             self._cuts(len(rows), width, differing)
         elif differing:
             words = np.array([rows], dtype=np.object_)
             self.lut += table_luts(columns(words, 0, address, width)[0], self._inputs, self.area)
+        return differing
 
     def table(self, words: int, bits: float, *, clocked: bool) -> None:
         """A constant table, which block memory can hold if it is ``clocked``: a register follows it."""

@@ -402,5 +402,5 @@ def _count_replay(count: Count, kind: Replay, bits: int, column: int) -> None:
     places, table = (kind.places - 1).bit_length(), kind.table
     count.ff += table.bits + 5 * places + (table.words - 1).bit_length() + 1
     count.places(table.bits + 4 * places)
-    count.table(table.words, table.bits, clocked=count.area.memory.suits_table(table.words * table.bits))
+    count.contents(kind.rows, table.bits)
     count.memory(Words.BY_ADDRESS, kind.places, bits, column)

@@ -225,17 +225,16 @@ def write_replay(process: ProcessText, kind: Replay) -> None:
     """Write the memory from which the words of weights come over and over."""
     (want,) = process.gives
     x = process.prepared("x", want)
-    sizes = kind.count_bits
-    part = process.word("part", address_bits(len(kind.parts)))
-    rows = [tokens - 1 | (times - 1) << sizes[0] for tokens, times in kind.parts]
-    table = process.top.table(process.named("parts"), part, sum(sizes), rows, clocked=False)
-    ports = {
-        "part": part,
-        "last_token": f"{table}[{sizes[0] - 1}:0]",
-        "last_time": f"{table}[{sum(sizes) - 1}:{sizes[0]}]",
-    }
-    parameters = {"PARTS": len(kind.parts), "TOKEN_BITS": sizes[0], "TIME_BITS": sizes[1]}
-    process.buffer("replay", parameters, ports, x, bits(want))
+    rows, sizes, ports = kind.rows, kind.count_bits, {"last_part": "1'b0"}
+    run = process.word("run", address_bits(len(rows)))
+    table = process.top.table(process.named("runs"), run, sum(sizes), rows, clocked=False)
+    low = 0
+    for port, size in zip(("last_token", "last_time", "last_part"), sizes, strict=True):
+        if size:
+            ports[port] = f"{table}[{low + size - 1}:{low}]"
+        low += size
+    parameters = {"RUNS": len(rows), "TOKEN_BITS": sizes[0], "TIME_BITS": sizes[1], "PART_BITS": sizes[2]}
+    process.buffer("replay", parameters, {"run": run} | ports, x, bits(want))
 
 
 def _taps(process: ProcessText, kind: Engine, layer: str, done: str, width: int, ports: Mapping[str, str]) -> None:

@@ -7,20 +7,22 @@
 //
 // WIDTH        bits of a token
 // DEPTH        places of the memory, at least as many as a part has that comes several times
-// PARTS        parts of a frame
+// RUNS         runs of a frame: parts in a row that have as many tokens and come as often
 // LARGE        bits of a column of larger memory, if the memory is such a one (bitsmith_ram); 0: it is not
-// ..._BITS     of the numbers of tokens and times
-// part         that is read
-// last_token   its tokens less 1
-// last_time    and how often it comes, less 1
+// ..._BITS     of the numbers of tokens, times and parts of a run; 0 of the latter: no run has several
+// run          that is read
+// last_token   tokens of its parts less 1
+// last_time    how often these come, less 1
+// last_part    and how many there are, less 1
 module bitsmith_replay #(
     parameter int WIDTH = 8,
     parameter int DEPTH = 16,
-    parameter int PARTS = 2,
+    parameter int RUNS = 2,
     parameter int LARGE = 0,
     parameter int TOKEN_BITS = 4,
     parameter int TIME_BITS = 4,
-    parameter int PART_BITS = (PARTS > 1) ? $clog2(PARTS) : 1,
+    parameter int PART_BITS = 0,
+    parameter int RUN_BITS = (RUNS > 1) ? $clog2(RUNS) : 1,
     parameter int ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1,
     parameter int COUNT_BITS = $clog2(DEPTH + 1)
 ) (
@@ -29,9 +31,10 @@ module bitsmith_replay #(
     input  logic                  x_valid,
     input  logic [     WIDTH-1:0] x_data,
     output logic                  x_take,
-    output logic [ PART_BITS-1:0] part,
+    output logic [  RUN_BITS-1:0] run,
     input  logic [TOKEN_BITS-1:0] last_token,
     input  logic [ TIME_BITS-1:0] last_time,
+    input  logic [((PART_BITS > 0) ? PART_BITS : 1)-1:0] last_part,
     input  logic                  y_free,
     output logic                  y_claim,
     output logic                  y_put,
@@ -39,7 +42,7 @@ module bitsmith_replay #(
 );
     localparam logic [ADDRESS_BITS-1:0] LAST_PLACE = ADDRESS_BITS'(DEPTH - 1);
     localparam logic [COUNT_BITS-1:0] FULL = COUNT_BITS'(DEPTH);
-    localparam logic [PART_BITS-1:0] LAST_PART = PART_BITS'(PARTS - 1);
+    localparam logic [RUN_BITS-1:0] LAST_RUN = RUN_BITS'(RUNS - 1);
 
     logic [ADDRESS_BITS-1:0] write_at;
     logic [ADDRESS_BITS-1:0] read_at;
@@ -52,6 +55,7 @@ module bitsmith_replay #(
     logic is_first;
     logic is_last;
     logic is_end;
+    logic is_final;  // part of its run
     logic act;
 
     assign is_first = times == '0;
@@ -71,7 +75,7 @@ module bitsmith_replay #(
             unread <= '0;
             token <= '0;
             times <= '0;
-            part <= '0;
+            run <= '0;
             y_put <= 1'b0;
         end else begin
             if (x_take) write_at <= (write_at == LAST_PLACE) ? '0 : write_at + 1'b1;
@@ -84,11 +88,29 @@ module bitsmith_replay #(
                 if (is_end) times <= is_last ? '0 : times + 1'b1;
                 if (is_end & is_last) begin
                     begin_at <= next_at;
-                    part <= (part == LAST_PART) ? '0 : part + 1'b1;
+                    if (is_final) run <= (run == LAST_RUN) ? '0 : run + 1'b1;
                 end
             end
         end
     end
+
+    generate
+        if (PART_BITS > 0) begin : g_parts
+            logic [PART_BITS-1:0] part;
+
+            assign is_final = part == last_part;
+
+            always_ff @(posedge clk) begin
+                if (rst) part <= '0;
+                else if (act & is_end & is_last) part <= is_final ? '0 : part + 1'b1;
+            end
+        end else begin : g_alone
+            logic unused_last_part;
+
+            assign is_final = 1'b1;
+            assign unused_last_part = ^last_part;
+        end
+    endgenerate
 
     bitsmith_ram #(
         .WIDTH(WIDTH),
