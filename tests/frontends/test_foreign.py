@@ -278,6 +278,14 @@ def test_an_architecture_alone_is_told_where_its_weights_belong(tmp_path: Path) 
     assert bitsmith.convert(tmp_path / "net.json", tmp_path).predict(np.zeros((1, 2))).shape == (1, 1)
 
 
+@pytest.mark.parametrize(("text", "keys"), [("{}", "none"), ('{"name": "site", "version": 1}', "'name', 'version'")])
+def test_json_of_something_else_is_no_architecture(text: str, keys: str, tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text(text)
+    with pytest.raises(ModelFileError, match="JSON of no model") as caught:
+        bitsmith.convert(tmp_path / "package.json")
+    assert caught.value.found.endswith(keys) and "to_json" in caught.value.accepted
+
+
 def test_an_unpacked_keras_file_is_read_by_its_configuration(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.save(tmp_path / "model.keras")

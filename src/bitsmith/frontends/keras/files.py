@@ -7,8 +7,9 @@ All sizes are checked before anything is read.
 import contextlib
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from bitsmith.base.files import local_path
@@ -19,6 +20,8 @@ from bitsmith.frontends.files.hdf5 import opened_h5
 from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, Json, parse_json, shown
 from bitsmith.frontends.keras.live import FILES, LiveLayer, LiveModel
 from bitsmith.frontends.keras.weights import LiveWeights, WeightStore, numbered_weights, weights_of
+
+_SHOWN_KEYS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +98,24 @@ def _from_path(path: Path, weights: Path | None, stack: contextlib.ExitStack) ->
         model = _from_h5(path, stack)
     elif magic.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         values = parse_json(first_bytes(path, MAX_JSON_BYTES + 1).removeprefix(b"\xef\xbb\xbf"), where)
-        weights = _weights_beside(path) if weights is None else weights
+        weights = _weights_beside(path, values) if weights is None else weights
         return Source(Fields(values, where), weights_of(opened_h5(weights, str(weights), stack)))
     else:
         raise ModelFileError("the file is neither a zip archive, nor HDF5, nor JSON", where=where, accepted=FILES)
     return model if weights is None else replace(model, weights=weights_of(opened_h5(weights, str(weights), stack)))
 
 
-def _weights_beside(path: Path) -> Path:
+def _weights_beside(path: Path, architecture: Mapping[str, Json]) -> Path:
     candidates = [path.with_name(path.stem + ending) for ending in ("_weights.h5", ".weights.h5", ".h5")]
     candidates += [path.with_name("model.weights.h5")] * (path.name == "config.json")  # of a .keras file, unpacked
     for candidate in candidates:
         if candidate.is_file():
             return candidate
+    if "class_name" not in architecture:  # whatever else is written as JSON
+        keys = ", ".join(map(shown, islice(architecture, _SHOWN_KEYS))) or "none"
+        raise ModelFileError(
+            f"JSON of no model that is known here, with the keys {keys}", where=str(path), accepted=FILES
+        )
     beside = remedy(f"model.save_weights({str(candidates[1])!r}), or name them: ", given(weights=OPEN))
     found, accepted = "there are no weights beside this architecture", " or ".join(one.name for one in candidates)
     raise ModelFileError(found, where=str(path), accepted=accepted, remedy=beside)
