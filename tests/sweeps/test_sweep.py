@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import bitsmith
 from bitsmith.base.project import Project
 from bitsmith.cli.commands import app
-from bitsmith.errors import CapacityError, ConfigError, InputDataError
+from bitsmith.errors import CapacityError, ConfigError, InputDataError, ModelFileError
 from bitsmith.sweeps.results import Outcome, Sweep
 from bitsmith.sweeps.search import Study, configurations, objectives_of
 from bitsmith.sweeps.sweep import Plan, Running, sweep
@@ -331,13 +331,14 @@ def test_errors_of_a_configuration_are_results(tmp_path: Path) -> None:
         ({"grid": {"bits": [4]}, "trials": 0}, "trials"),
         ({"grid": {"bits": [object()]}}, "sweep"),
         ({"grid": {"bits": [4]}, "model": object()}, "model"),
+        ({"grid": {"bits": [4]}, "model": "absent.keras"}, "absent.keras: there is no such file"),
         ({"grid": {"bits": [4]}, "weights": "w.h5"}, "weights"),
         ({"grid": {"bits": [4]}, "layers": {int: None}}, "sweep"),
     ],
 )
 def test_arguments_without_meaning_are_rejected(arguments: dict[str, object], where: str, tmp_path: Path) -> None:
     given = {"model": MODEL, "output_dir": tmp_path / "s", "build": False, **arguments}
-    with pytest.raises(ConfigError, match=where):
+    with pytest.raises((ConfigError, ModelFileError), match=where):
         sweep(**given)  # type: ignore[arg-type]
     assert not list(tmp_path.glob(f"s/{TRIALS}/*/{RESULT}"))
 

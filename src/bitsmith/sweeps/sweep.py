@@ -20,7 +20,7 @@ from bitsmith.config.resolving import ConfigLike
 from bitsmith.config.values import read_path
 from bitsmith.emulate.samples import Samples
 from bitsmith.errors import ConfigError, nearest
-from bitsmith.frontends.frameworks import AnyModel
+from bitsmith.frontends.frameworks import AnyModel, check_file
 from bitsmith.frontends.named import keys_of_files, model_keys
 from bitsmith.options.estimates import read_correction
 from bitsmith.options.project import key_path, project_keys, read_project
@@ -183,7 +183,11 @@ class Plan:
 
         Raises:
             ConfigError: what no file can hold, or files that are not there.
+            ModelFileError: nothing, or something else, where the model is to be.
         """
+        named = read_project(base).model
+        if named is not None and isinstance(named.source, str | Path) and not named.framework.is_live(named.source):
+            check_file(Path(named.source), named.framework)
         objectives, files = objectives_of(minimize), dict[str, bytes]()
         paths = (*(key.name for key in model_keys()), *filter(None, (key.weights for key in model_keys())), *_FILES)
         shared = dict(base)
