@@ -432,3 +432,13 @@ def test_boards_are_listed_with_their_parts() -> None:
     assert tuple(shown) == BOARDS
     assert shown["icebreaker"] == ["iCE40UP5K-SG48", "serial port, open tools"] and shown["zcu104"][1:] == []
     assert json.loads(_run("boards", "--json").stdout)["ulx3s-12f"] == {"part": "LFE5U-12F-6BG381C", "serial": True}
+
+
+def test_the_layers_are_shown_before_what_would_fit_is_sought(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(model: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bitsmith.conversion.explanation.of_model", stopped)
+    result = _run("explain", MODELS / "digits.keras", "--config", MODELS / "digits.config.json")
+    assert result.exit_code == 130
+    assert "fc2_relu" in result.stdout and "fidelity:" in result.stdout

@@ -83,30 +83,28 @@ def explain(
     """Show what becomes of a model; write nothing but the proposal, if that is asked for."""
     with command(as_json) as terminal:
         from bitsmith.cli.request import Request
-        from bitsmith.conversion.explanation import explained, in_words, refused
+        from bitsmith.conversion.explanation import Explanation, in_words, of_model, refused, translated
 
         with terminal.working("reading"):
             request = Request.of(options)
-            account = explained(request.conversion())
-        document: dict[str, object] = {
-            "file": str(request.model),
-            "problems": [error_document(problem) for problem in account.problems],
-        }
-        if account.model is None or account.estimate is None:
-            terminal.show(document, *refused(account, said))
+            model = translated(request.conversion())
+        document: dict[str, object] = {"file": str(request.model), "problems": []}
+        if isinstance(model, Explanation):
+            document["problems"] = [error_document(problem) for problem in model.problems]
+            terminal.show(document, *refused(model, said))
             raise typer.Exit(FAILED)
-        document |= {**_told(account.model), "estimate": account.estimate.size.section(), "fits": account.estimate.fits}
+        terminal.begin(_layers(model), model.fidelity)
+        with terminal.working("estimating"):
+            account = of_model(model)
+        assert account.estimate is not None
+        document |= {**_told(model), "estimate": account.estimate.size.section(), "fits": account.estimate.fits}
         if account.proposal is not None:
             document["proposal"] = account.proposal.document()
         document["choices"] = [
             {"HLSConfig": choice.configuration, "IOType": choice.io_type.value, "Estimate": choice.size.section()}
             for choice in account.choices
         ]
-        shown: list[RenderableType] = [
-            _layers(account.model),
-            account.model.fidelity,
-            Text(in_words(account, in_shell)),
-        ]
+        shown = [Text(in_words(account, in_shell))]
         if account.choices and write is None:
             shown.append(Text("--write FILE writes the first of these as a project."))
         if write is not None:

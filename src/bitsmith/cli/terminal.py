@@ -40,7 +40,11 @@ class Terminal:
         if self.as_json:
             sys.stdout.write(json.dumps(document, indent=1) + "\n")
             return
-        for renderable in renderables:
+        self.begin(*renderables)
+
+    def begin(self, *renderables: RenderableType) -> None:
+        """The first part of a result, for people who wait for the rest; machines get one document at the end."""
+        for renderable in () if self.as_json else renderables:
             self.out.print(renderable, soft_wrap=isinstance(renderable, Text))
 
     def note(self, notes: Iterable[str]) -> None:

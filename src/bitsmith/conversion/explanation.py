@@ -155,8 +155,14 @@ def explain(
 
 def explained(conversion: Conversion) -> Explanation:
     """Return the explanation of a model that is converted so; raises as :func:`explain`."""
+    converted = translated(conversion)
+    return converted if isinstance(converted, Explanation) else of_model(converted)
+
+
+def translated(conversion: Conversion) -> Model | Explanation:
+    """Return a model that is converted so, or the explanation why it cannot be; raises as :func:`explain`."""
     try:
-        converted = conversion.model()
+        return conversion.model()
     except (UnsupportedError, RangeError) as first:
         try:
             network = conversion.network()
@@ -165,7 +171,6 @@ def explained(conversion: Conversion) -> Explanation:
             return Explanation((), (error,))
         program, found = _translated(network)
         return Explanation(rows(network, program), found or (first,))
-    return of_model(converted)
 
 
 def of_model(converted: Model) -> Explanation:
