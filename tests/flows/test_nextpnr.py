@@ -95,21 +95,35 @@ def test_a_circuit_slower_than_the_board_has_no_bitstream(tmp_path: Path) -> Non
         assert bits.exists() == kept
 
 
-def test_a_full_part_ends_the_run_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """nextpnr only prints the line and then searches in vain."""
+@pytest.mark.parametrize(
+    ("cells", "end", "said"),
+    [
+        ("99999/83640   119%", "sleep 60", "needs 99999 TRELLIS_COMB and the part has 83640"),
+        (
+            "80000/83640    95%\nInfo:  DCCA:  1/  56  1%",
+            "echo 'ERROR: Unable to find legal placement for all cells, design is probably at utilisation limit.'"
+            " >> pnr/nextpnr.log\nexit 125",
+            r"no legal placement: the design takes 80,000 of 83,640 TRELLIS_COMB\n[\s\S]*a larger part",
+        ),
+    ],
+)
+def test_a_full_part_ends_the_run_at_once(
+    cells: str, end: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nextpnr only prints the utilization and then searches in vain, or says what it has not found."""
     fake = tmp_path / "bin" / "nextpnr-ecp5"
     fake.parent.mkdir()
     fake.write_text(
         "#!/bin/sh\n[ $1 = --version ] && echo 'nextpnr-ecp5 (Version nextpnr-0.9)' && exit\n"
-        "echo 'Info:        TRELLIS_COMB:   99999/83640   119%' > pnr/nextpnr.log\nsleep 60\n"
+        f"echo 'Info:        TRELLIS_COMB:   {cells}' > pnr/nextpnr.log\n{end}\n"
     )
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}:/usr/bin:/bin")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     seen: list[str] = []
-    with pytest.raises(CapacityError, match="needs 99999 TRELLIS_COMB and the part has 83640"):
+    with pytest.raises(CapacityError, match=said):
         place_and_route(tmp_path, tmp_path / "n.json", target_mhz=100, progress=seen.append)
-    assert len(seen) == 1
+    assert seen[0].startswith("Info") and len(seen) <= 3
 
 
 @pytest.mark.tools

@@ -6,14 +6,14 @@ file that configures a real part.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bitsmith.devices.board import Board
 from bitsmith.devices.family import Part, PlaceAndRoute
 from bitsmith.devices.parts import DEFAULT_PART, FAMILIES
 from bitsmith.errors import CapacityError, ToolFailedError
-from bitsmith.errors.remedies import OPEN, build, given, remedy
+from bitsmith.errors.remedies import OPEN, Remedy, build, given, remedy
 from bitsmith.flows.figures import counted, measured, read_json, reading
 from bitsmith.flows.run import Command, Flow
 from bitsmith.flows.tools import FoundTool, Tool, seek
@@ -22,6 +22,15 @@ _FOLDER = "pnr"
 _UTILIZATION = re.compile(r"Info:\s+(?P<kind>\w+):\s+(?P<used>\d{1,15})/\s*(?P<available>\d{1,15})\s+\d+%")
 _MHZ = 1e-3, 1e6
 """Clocks that a circuit can have."""
+
+_NO_PLACEMENT = "Unable to find legal placement"
+_CROWDED = 0.9
+"""The share of a kind of cells from which it is named as what a placement may have failed by."""
+
+_SMALLER = remedy("a larger part, or fewer bits, more pruning or a higher reuse factor")
+_SMALLER_PORT = remedy(
+    _SMALLER, "; ", given(monitors="none"), " leaves out the frame that is stored beside the serial port"
+)
 
 _ERROR = r"^ERROR:|terminate called|Traceback"
 
@@ -117,27 +126,44 @@ def _is_clock(end: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Utilization:
-    """Ends a run by a CapacityError at a utilization above 100 %.
+    """Ends a run by a CapacityError at a utilization above 100 %, and where nextpnr has found no placement.
 
-    nextpnr itself only reports it and then searches for a legal placement that cannot exist, for hours.
+    At such a utilization nextpnr searches for a legal placement that cannot exist, for hours. ``crowded`` are the cells that
+    there are hardly enough of.
     """
 
     part: Part
+    ways: Remedy
+    crowded: list[str] = field(default_factory=list)
 
     def __call__(self, line: str) -> None:
-        used = _UTILIZATION.match(line)
-        if used is not None and int(used["used"]) > int(used["available"]):
-            raise CapacityError(
-                f"the design needs {used['used']} {used['kind']} and the part has {used['available']}",
-                where=self.part.name,
-                remedy="a larger part, or fewer bits, more pruning or a higher reuse factor",
+        if _NO_PLACEMENT in line:
+            raise self._refused(
+                f"no legal placement: the design takes {' and '.join(self.crowded) or 'too much of the part'}"
             )
+        if (match := _UTILIZATION.match(line)) is None:
+            return
+        used, available = int(match["used"]), int(match["available"])
+        if used > available:
+            raise self._refused(f"the design needs {used} {match['kind']} and the part has {available}")
+        if used >= _CROWDED * available > 0:
+            self.crowded.append(f"{used:,} of {available:,} {match['kind']}")
+
+    def _refused(self, found: str) -> CapacityError:
+        return CapacityError(found, where=self.part.name, remedy=self.ways)
 
 
 def _placed(
-    project: Path, tool: FoundTool, part: Part, files: str, mhz: float, options: Sequence[str], *outputs: Path
+    project: Path,
+    tool: FoundTool,
+    part: Part,
+    files: str,
+    mhz: float,
+    options: Sequence[str],
+    ways: Remedy,
+    *outputs: Path,
 ) -> Command:
-    """Place and route for a part: names of the log and of the report begin with ``files``."""
+    """Place and route for a part, or ``ways`` to make it fit: names of the log and of the report begin with ``files``."""
     log, report = f"{files}nextpnr.log", f"{files}report.json"
     return Command(
         argv=(
@@ -149,7 +175,7 @@ def _placed(
         outputs=(*outputs, project / report),
         writes_log=True,
         error_pattern=_ERROR,
-        watch=_Utilization(part),
+        watch=_Utilization(part, ways),
     )
 
 
@@ -169,7 +195,7 @@ class OutOfContext(Flow[Timing]):
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
         options = (*place_and_route_of(self.part).out_of_context, *self.routing, "--json", self.netlist)
-        return (_placed(project, tools[0], self.part, f"{_FOLDER}/", self.target_mhz, options),)
+        return (_placed(project, tools[0], self.part, f"{_FOLDER}/", self.target_mhz, options, _SMALLER),)
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> Timing:
         return _read_timing(project / _FOLDER / "report.json", tools[0].label)
@@ -222,7 +248,7 @@ class Bitstream:
         options = (*self.routing, "--json", self.netlist, flow.constraints, f"{base}{self._pins}", flow.routed, routed)
         mhz = max(self.target_mhz, self.board.clock_hz / 1e6)
         return (
-            _placed(project, tools[0], self.board.part, f"{base}.", mhz, options, project / routed),
+            _placed(project, tools[0], self.board.part, f"{base}.", mhz, options, _SMALLER_PORT, project / routed),
             Command(
                 argv=(str(tools[1].path), *pack),
                 cwd=project,
