@@ -231,6 +231,13 @@ def test_predict(project: Path, inputs: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.ci
+@pytest.mark.parametrize("name", ["predict", "profile"])
+def test_inputs_that_are_not_there_say_so_before_the_conversion(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bitsmith.cli.request.Request.conversion", lambda self: pytest.fail("converted"))
+    result = _run(name, DIGITS, "absent.npy")
+    assert result.exit_code == 1 and "absent.npy: there is no such file" in result.stderr
+
+
 def test_pictures(project: Path, inputs: Path, tmp_path: Path) -> None:
     assert _run("plot", project, "-o", tmp_path / "model.svg").exit_code == 0
     assert (tmp_path / "model.svg").read_text().lstrip().startswith("<")

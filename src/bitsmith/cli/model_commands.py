@@ -251,7 +251,7 @@ def predict(
         from bitsmith.emulate.batches import read_arrays
 
         with terminal.working("computing"):
-            model, x = model_of(options, terminal), read_arrays(inputs)
+            x, model = read_arrays(inputs), model_of(options, terminal)  # what is not there says so at once
             started = time.perf_counter()
             found = model.predict(x)
             seconds = time.perf_counter() - started
@@ -291,8 +291,8 @@ def profile(
         from bitsmith.emulate.batches import read_arrays
 
         with terminal.working("drawing"):
-            model = model_of(options, terminal)
             x = None if inputs is None else read_arrays(inputs)
+            model = model_of(options, terminal)
             names = ("weights", "weights-in-the-circuit", "results", "results-in-the-circuit")
             drawn = profiling.numerical(hls_model=model, X=x, plot=kind)
             figures = {name: figure for name, figure in zip(names, drawn, strict=True) if figure is not None}
