@@ -124,8 +124,8 @@ def _weights_beside(path: Path, architecture: Mapping[str, Json]) -> Path:
 def _from_h5(path: Path, stack: contextlib.ExitStack) -> Source:
     file = opened_h5(path, str(path), stack)
     if (text := file.attribute(file.root, "model_config")) is None:
-        remedy = f"write model.to_json() to a file: bitsmith.convert('model.json', weights={str(path)!r})"
-        raise ModelFileError("the file holds weights only, no architecture", where=str(path), remedy=remedy)
+        ways = remedy("write model.to_json() to model.json, and convert that file with ", given(weights=str(path)))
+        raise ModelFileError("the file holds weights only, no architecture", where=str(path), remedy=ways)
     where = f"{path}, model_config"
     values = parse_json(text, where)
     values["keras_version"] = file.attribute(file.root, "keras_version") or values.get("keras_version")
