@@ -129,3 +129,11 @@ def test_latencies_that_cannot_be(x: Floats, tmp_path: Path) -> None:
         bitsmith.convert(NETWORK, tmp_path, latency=tmp_path, **options)
     with pytest.raises(ConfigError, match=r"(?s)without a latency.*cosim=True"):
         bitsmith.convert(NETWORK, tmp_path, latency=bitsmith.Report([]), **options)
+
+
+@pytest.mark.parametrize(
+    ("board", "port"), [("icebreaker", "iCEBreaker"), ("ulx3s-85f", "ULX3S-85F"), ("pynq-z2", ""), (None, "")]
+)
+def test_the_serial_port_of_a_board_is_not_counted(board: str | None, port: str, tmp_path: Path) -> None:
+    model = bitsmith.convert("2*x + 1", tmp_path, inputs={"x": (-1, 1)}, board=board)
+    assert str(model.estimate()).endswith(f"the serial port of {port} is not counted") == bool(port)
