@@ -73,12 +73,12 @@ def test_steps_whose_weights_are_loaded_go_round() -> None:
         assert parameters(program) and any(isinstance(process.kind, Feedback) for process in processes)
 
 
-def cell(kind: type[Recurrent], gates: int, units: int = 8, **formats: FixedFormat) -> Program:
-    """A cell over 6 steps of 4 channels."""
+def cell(kind: type[Recurrent], gates: int, units: int = 8, steps: int = 6, **formats: FixedFormat) -> Program:
+    """A cell over steps of 4 channels."""
     rng = np.random.default_rng(0)
     layer = kind(*(as_weights(rng.integers(-127, 128, (n, units * gates)) / 256.0) for n in (4, units)))
     nodes = (
-        NetworkNode("x", Input((6, 4)), settings=Settings({"result": FixedFormat(True, 8, 2)})),
+        NetworkNode("x", Input((steps, 4)), settings=Settings({"result": FixedFormat(True, 8, 2)})),
         NetworkNode("layer", layer, ("x",), settings=Settings({"state": FixedFormat(True, 8, 1), **formats})),
     )
     return compile_network(Network(nodes, ("x",), ("layer",))).program

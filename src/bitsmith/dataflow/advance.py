@@ -2,9 +2,11 @@
 
 What empties a FIFO waits for what fills it, and that for places. Raised as a whole, one after another, their times would creep up
 a row of an image at a time, each time with all that comes later and with all other processes. So time goes on in slices: within
-one, only what happens there is raised, until it is settled, and nothing later can change it.
+one, only what happens there is raised, until it is settled, and nothing later can change it. What comes again and again, steps
+of a recurrence or rows of an image, is guessed from what was settled last, as far as the guess keeps all rules.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +20,15 @@ _PATIENCE = 4
 
 _BITS_ALIKE = 3
 """Sequences are about equally costly if their numbers of corners have as many bits, in steps of so many."""
+
+_TIMES = 16
+"""Times that what came again is guessed to come again at first; and if it does, so many times as often."""
+
+_WORTH = 2
+"""Periods that are worth a guess. Slices are settled without one after a guess: after bad ones twice as many each time."""
+
+_MOST_CORNERS, _TRIED = 1 << 12, 8
+"""Last corners of a sequence in which a period is sought, and periods that are tried."""
 
 _FEW, _MANY = 12, 24
 """Raises of each process in a slice, on average, with which the next slice is longer, and shorter."""
@@ -116,15 +127,15 @@ class _Track:
         assert joined is not None
         return joined
 
-    def begin(self, begin: int, end: int) -> None:
-        """Take what may come from ``begin`` to before ``end``."""
+    def within(self, begin: int, end: int) -> Polyline | None:
+        """The least times from ``begin`` to before ``end`` of actions that wait for nothing; None if there are none."""
         first = self.earliest
         if first is None or first >= end:
-            return
+            return None
         first = max(first, begin)
         most = min(len(self.least), self.start + (end - 1 - first) // self.gap + 1)
         least = self.least.part(self.start, most).raised(0, Polyline.line(most - self.start, first, self.gap))
-        self.now = least.part(0, int(least.below(np.array(end))))
+        return _cut(least, int(least.below(np.array(end))))
 
     def finish(self) -> None:
         """Settle what is in this slice."""
@@ -214,7 +225,7 @@ def settled(
     for number, track in enumerate(tracks):
         for other in sorted({wait.other for wait in track.waits}):
             tracks[other].readers.append(number)
-    begin = 0
+    begin, known, rest, poor = 0, set[int](), 0, 1
     while True:
         open_times = [first for track in tracks if (first := track.earliest) is not None]
         if not open_times:
@@ -224,7 +235,7 @@ def settled(
         if begin > latest:
             raise ProgramError("a network of processes that locks up", where="schedule")
         for track in tracks:
-            track.begin(begin, end)
+            track.now = track.within(begin, end)
         active = [number for number, track in enumerate(tracks) if track.now is not None]
         raises = _settle(tracks, active, end)
         for number in active:
@@ -234,6 +245,95 @@ def settled(
             step *= 2
         elif raises > _MANY * len(active):
             step = max(step // 2, 1)
+        rest -= 1
+        if rest < 0 and (found := _period(tracks, begin, known)) is not None:
+            period, alike = found
+            until = _again(tracks, begin, period, alike)
+            worth = until - begin >= _WORTH * period
+            known.update([period] if worth else [])
+            step, poor = min(step, period, *known), 1 if worth else 2 * poor
+            rest = poor
+            begin = until
+
+
+def _again(tracks: Sequence[_Track], begin: int, period: int, alike: Sequence[bool]) -> int:
+    """Settle what goes on as in the last ``period`` before ``begin``, as long as it does: the cycle up to which it does.
+
+    Each action comes later than all that it waits for. So there is one sequence of times of which each is the least that keeps
+    all rules; up to the first that is not, a guess is that sequence. Those that are not ``alike`` follow from the others.
+    """
+    times = _TIMES
+    while True:
+        end = begin + times * period
+        for track, again in zip(tracks, alike, strict=True):
+            track.now = _repeated(track, begin, period, times) if again else None
+        for track in (track for track, again in zip(tracks, alike, strict=True) if not again):
+            track.now = _raised(tracks, track, track.within(begin, end), None, end)
+        if all(track.now is None for track in tracks):
+            return begin
+        least = [_raised(tracks, track, track.within(begin, end), None, end) for track in tracks]
+        until = min(end, *(_first_other(track.now, one, end) for track, one in zip(tracks, least, strict=True)))
+        for track in tracks:
+            track.now = None if track.now is None else _cut(track.now, int(track.now.below(np.array(until))))
+            track.finish()
+        begin, times = until, _TIMES * times
+        if until < end:
+            return until
+
+
+def _first_other(guess: Polyline | None, least: Polyline | None, end: int) -> int:
+    """No time before this is another one in ``least``, of which there are all before ``end``."""
+    if guess is None or least is None:
+        return end if guess is least else (guess or least)[0]
+    changed = _first_change(guess, least)
+    return end if changed is None else changed
+
+
+def _repeated(track: _Track, begin: int, period: int, times: int) -> Polyline | None:
+    """The actions of the last ``period`` before ``begin``, as often again, as far as there are so many."""
+    past, left = track.past, len(track.least) - track.start
+    first = 0 if past is None else int(past.below(np.array(begin - period)))
+    if past is None or first == len(past) or not left:
+        return None
+    times = min(times, -(-left // (len(past) - first)))
+    again = past.part(first, len(past)).plus(period).repeated(times, period)
+    return again.part(0, min(len(again), left))
+
+
+def _period(tracks: Sequence[_Track], begin: int, known: set[int]) -> tuple[int, list[bool]] | None:
+    """Cycles after which most of what was settled before ``begin`` came again last, and what did; None if nothing did."""
+    recent = Counter(cycles for track in tracks if track.past is not None for cycles in _cycles(track.past))
+    cycles = {*known, *(period for period, _ in recent.most_common(_TRIED))}
+    if not cycles:
+        return None
+    window = min(cycles)
+    best = max(
+        (sum(again), period, again)
+        for period in cycles
+        for again in [[track.past is None or _came_again(track.past, begin, period, window) for track in tracks]]
+    )
+    return (best[1], best[2]) if 2 * best[0] > len(tracks) else None
+
+
+def _cycles(past: Polyline) -> list[int]:
+    """Cycles after which the last corners of ``past`` came again."""
+    corners = np.stack([past.places, past.values], axis=1)[-_MOST_CORNERS - 2 : -1]
+    moves = np.diff(corners, axis=0)
+    if len(moves) < 2:
+        return []
+    alike = np.flatnonzero(np.all(moves[:-1] == moves[-1], axis=1))[::-1]
+    for count in (len(moves) - 1 - alike[:_TRIED]).tolist():
+        if 2 * count <= len(moves) and np.array_equal(moves[-count:], moves[-2 * count : -count]):
+            return [int(corners[-1, 1] - corners[-1 - count, 1])]
+    return []
+
+
+def _came_again(past: Polyline, begin: int, period: int, window: int) -> bool:
+    """Return True if the last ``window`` of ``past`` before ``begin`` is like that a ``period`` before."""
+    first, until, last = past.below(begin - np.array([period + window, period, window])).tolist()
+    if len(past) - last != until - first:
+        return False
+    return last == len(past) or past.part(last, len(past)) == past.part(first, until).plus(period)
 
 
 def _settle(tracks: Sequence[_Track], active: Sequence[int], end: int) -> int:
@@ -252,7 +352,7 @@ def _settle(tracks: Sequence[_Track], active: Sequence[int], end: int) -> int:
         if before is None:
             continue
         raises += 1
-        track.now = _raised(tracks, track, others, end)
+        track.now = _raised(tracks, track, before, others, end)
         changed = _first_change(before, track.now)
         if changed is None:
             continue
@@ -273,16 +373,17 @@ def _first_change(before: Polyline, after: Polyline | None) -> int | None:
     if bool(np.all(same)) and len(before.places) == len(after.places):
         return None
     corner = int(np.argmin(np.append(same, False)))  # the first that is another one
-    if corner == 0:
-        return int(before.values[0])
-    alike = corner < common and before.steps[corner - 1] == after.steps[corner - 1]
-    place = min(before.places[corner], after.places[corner]) if alike else before.places[corner - 1]
-    return int(before.at(place))
+    alike = 0 < corner < common and before.steps[corner - 1] == after.steps[corner - 1]
+    ends = [times.places[corner] for times in (before, after)] if alike else [before.places[corner - 1]]
+    place = int(min(ends)) + 1 if corner else 0  # of the first that is another one
+    return min(times[place] for times in (before, after) if place < len(times))
 
 
-def _raised(tracks: Sequence[_Track], track: _Track, others: set[int] | None, end: int) -> Polyline | None:
-    """The least times not before those of now that keep the waits for ``others``, as far as they are before ``end``."""
-    now, start = track.now, track.start
+def _raised(
+    tracks: Sequence[_Track], track: _Track, now: Polyline | None, others: set[int] | None, end: int
+) -> Polyline | None:
+    """The least times not before ``now`` that keep the waits for ``others``, as far as they are before ``end``."""
+    start = track.start
     for wait in track.waits:
         if now is None or (others is not None and wait.other not in others):
             continue
