@@ -24,8 +24,8 @@ _BITS_ALIKE = 3
 _TIMES = 16
 """Times that what came again is guessed to come again at first; and if it does, so many times as often."""
 
-_WORTH = 2
-"""Periods that are worth a guess. Slices are settled without one after a guess: after bad ones twice as many each time."""
+_PAUSE, _WORTH = 3, 2
+"""Raises of each process, on average, between guesses, and how often what came again comes again if it is worth a guess."""
 
 _MOST_CORNERS, _TRIED = 1 << 12, 8
 """Last corners of a sequence in which a period is sought, and periods that are tried."""
@@ -225,7 +225,7 @@ def settled(
     for number, track in enumerate(tracks):
         for other in sorted({wait.other for wait in track.waits}):
             tracks[other].readers.append(number)
-    begin, known, rest, poor = 0, set[int](), 0, 1
+    begin, known, spent = 0, set[int](), 0
     while True:
         open_times = [first for track in tracks if (first := track.earliest) is not None]
         if not open_times:
@@ -245,14 +245,14 @@ def settled(
             step *= 2
         elif raises > _MANY * len(active):
             step = max(step // 2, 1)
-        rest -= 1
-        if rest < 0 and (found := _period(tracks, begin, known)) is not None:
+        spent += raises
+        if spent >= _PAUSE * len(active) and (found := _period(tracks, begin, known)) is not None:
             period, alike = found
             until = _again(tracks, begin, period, alike)
-            worth = until - begin >= _WORTH * period
-            known.update([period] if worth else [])
-            step, poor = min(step, period, *known), 1 if worth else 2 * poor
-            rest = poor
+            if until - begin >= _WORTH * period:
+                known.add(period)
+                step = min(step, *known)
+            spent = 0
             begin = until
 
 
@@ -283,8 +283,8 @@ def _again(tracks: Sequence[_Track], begin: int, period: int, alike: Sequence[bo
 
 def _first_other(guess: Polyline | None, least: Polyline | None, end: int) -> int:
     """No time before this is another one in ``least``, of which there are all before ``end``."""
-    if guess is None or least is None:
-        return end if guess is least else (guess or least)[0]
+    if guess is None:
+        return end if least is None else least[0]
     changed = _first_change(guess, least)
     return end if changed is None else changed
 
@@ -306,10 +306,11 @@ def _period(tracks: Sequence[_Track], begin: int, known: set[int]) -> tuple[int,
     cycles = {*known, *(period for period, _ in recent.most_common(_TRIED))}
     if not cycles:
         return None
-    window = min(cycles)
+    window, _ = recent.most_common(1)[0] if recent else (min(known), 0)
     best = max(
         (sum(again), period, again)
         for period in cycles
+        if period >= window
         for again in [[track.past is None or _came_again(track.past, begin, period, window) for track in tracks]]
     )
     return (best[1], best[2]) if 2 * best[0] > len(tracks) else None

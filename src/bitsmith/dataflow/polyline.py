@@ -230,8 +230,10 @@ class Polyline:
     def rises(self) -> Polyline:
         """Return the indices at which a sequence that starts after 0 reaches 1, 2, and so on up to its last element."""
         several = np.flatnonzero(self.steps[: len(self.places) - 1] > 1)
-        within = [np.arange(self.values[k], self.values[k + 1], self.steps[k]) for k in several]
-        corners = np.concatenate([self.values, *within])
+        lengths = self.places[several + 1] - self.places[several]
+        nth = np.arange(lengths.sum()) - (lengths.cumsum() - lengths).repeat(lengths)
+        within = self.values[several].repeat(lengths) + self.steps[several].repeat(lengths) * nth
+        corners = np.concatenate([self.values, within])
         edges = np.concatenate([[0, self[-1] - 1], corners - 1, corners])
         units = _merged(edges[(edges >= 0) & (edges < self[-1])])
         return _through(units, self.below(units + 1))
