@@ -13,7 +13,7 @@ from bitsmith.ir.ops import Relation
 
 ROOT = Path(bitsmith.__file__).parent
 PARTIAL = {
-    "bitsmith.frontends.onnx.read._DTYPES": "those of numbers, beside whose kinds there are texts",
+    "bitsmith.frontends.onnx.computed._DTYPES": "those of numbers, beside whose kinds there are texts",
     "bitsmith.layers.quantization.requantize._SIDES": "roundings that look at the sign; others need one staircase",
 }
 """Tables of some members, and which."""

@@ -304,6 +304,63 @@ def test_onnx_chooses_by_the_number_of_samples(operator: str, limit: int, times:
         read_onnx(_chosen(operator, limit, times))
 
 
+ZERO_AT_ONE: dict[str, list[onnx.NodeProto]] = {
+    "Abs": [node("Sub", "n many", "d"), node("Abs", "d", "e"), node("Greater", "e zero", "c")],
+    "Abs of few": [node("Sub", "n few", "d"), node("Abs", "d", "e"), node("Greater", "e zero", "c")],
+    "Mul": [node("Sub", "n many", "d"), node("Mul", "d d", "e"), node("Greater", "e zero", "c")],
+    "And": [node("Less", "n many", "p"), node("Greater", "n few", "q"), node("And", "p q", "c")],
+    "Min": [node("Min", "n many", "e"), node("Equal", "e n", "c")],
+    "Mod": [node("Mod", "n many", "e"), node("Equal", "e n", "c")],
+    "Cast": [node("Cast", "n", "e", to=onnx.TensorProto.INT8), node("Cast", "e", "f", to=7), node("Equal", "f n", "c")],
+    "Slice": [node("Slice", "table zero n", "e"), node("Size", "e", "f"), node("Equal", "f n", "c")],
+    "NonZero": [
+        node("Sub", "n few", "d"),
+        node("NonZero", "d", "e"),
+        node("Size", "e", "f"),
+        node("Cast", "f", "c", to=9),
+    ],
+    "Range": [node("Range", "start stop one", "r"), node("Less", "r many", "e"), node("Unsqueeze", "e axis", "c")],
+}
+"""Conditions that are the same for 1, 7 and 20 samples, and another for 13, 77 or more."""
+
+
+@pytest.mark.parametrize("name", ZERO_AT_ONE)
+def test_onnx_computes_what_is_not_affine_in_the_number_of_samples(name: str) -> None:
+    numbers = {"many": [77], "few": [13], "zero": [0], "axis": [1], "first": 0, "start": 0, "one": 1}
+    held = {key: np.array(value) for key, value in {**numbers, "table": np.arange(60)}.items()}
+    nodes = [node("Shape", "x", "n", start=0, end=1), node("Squeeze", "n", "stop"), *ZERO_AT_ONE[name]]
+    model = graph([*nodes, node("Neg", "x", "a"), node("Where", "c a x", "y")], {"x": ("N", 4)}, "y", held)
+    with pytest.raises(UnsupportedError, match=r"by the number of samples|depend on the number of samples"):
+        read_onnx(model)
+
+
+AFFINE: dict[str, list[onnx.NodeProto]] = {
+    "of 32 bits": [
+        *(node("Cast", "s", "i", to=6), node("ReduceProd", "i", "p"), node("Cast", "p", "m", to=7)),
+        *(node("Div", "m each", "u"), node("Concat", "u sizes", "t", axis=0)),
+    ],
+    "floats": [
+        *(node("Cast", "s", "i", to=1), node("Mul", "i third", "h"), node("Div", "h third", "d")),
+        *(node("Round", "d", "e"), node("Cast", "e", "t", to=7)),
+    ],
+    "rows": [
+        *(node("Range", "start stop one", "r"), node("Mul", "r start", "z")),
+        *(node("ReduceSum", "z", "q"), node("Add", "s q", "t")),
+    ],
+}
+"""Shapes for any number of samples; as many as others are judged by have more than 2**31 elements."""
+
+
+@pytest.mark.parametrize("name", AFFINE)
+def test_onnx_computes_what_is_affine_in_the_number_of_samples(name: str) -> None:
+    sizes, x = (3, 700, 700), np.ones((2, 3, 700, 700), np.float32)
+    first = [node("Shape", "x", "s"), node("Shape", "x", "n", start=0, end=1), node("Squeeze", "n", "stop")]
+    held = {"third": np.array(1 / 3, np.float32), "sizes": np.array(sizes)}
+    held |= {"start": np.array(0), "one": np.array(1), "each": np.array(math.prod(sizes))}
+    network = read_onnx(graph([*first, *AFFINE[name], node("Reshape", "x t", "y")], {"x": ("N", *sizes)}, "y", held))
+    np.testing.assert_array_equal(network.evaluate([x])[network.outputs[0]], x)
+
+
 @pytest.mark.parametrize("cast", ["Cast", "CastLike"])
 def test_onnx_chooses_by_a_difference_that_is_zero_for_one_number_of_samples(cast: str) -> None:
     """Also where the number is none of those that are looked at; a sum is never zero."""

@@ -6,11 +6,8 @@ constants are evaluated for several numbers of samples at once: what is the same
 
 from __future__ import annotations
 
-import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TypeAlias
 
 import numpy as np
@@ -55,20 +52,55 @@ class Known:
         """Return the meaning of its type to arithmetic."""
         return Kind.of(self.at[0].dtype)
 
-    def beyond(self, counts: Sequence[int]) -> Array | None:
-        """Return the array for :data:`MANY_SAMPLES`, if it is a polynomial of the ``counts``, for which it is known."""
+    def each(self, counts: Sequence[int]) -> int:
+        """Return the elements that each sample has along the axis that grows with their number; 0 if none does.
+
+        Raises:
+            UnsupportedError: its sizes depend on the number of samples in another way.
+        """
+        shapes = [array.shape for array in self.at]
+        return 0 if len(set(shapes)) == 1 else _growth(shapes, counts)[1]
+
+    def beyond(self, counts: Sequence[int], many: int) -> Array:
+        """Return the array for ``many`` samples, where it is known for ``counts``: one that is affine in their number.
+
+        Elements along an axis that grows with it are affine in the sample's number, too.
+
+        Raises:
+            UnsupportedError: it depends on the number of samples in another way.
+            OverflowError: integers of 32 bits do not hold it.
+        """
         if self.fixed:
             return self.at[0]
-        first = self.at[0]
-        if first.dtype.kind not in "iuf" or len({array.shape for array in self.at}) > 1:
-            return None
-        shares = [
-            math.prod(Fraction(MANY_SAMPLES - other, count - other) for other in counts if other != count)
-            for count in counts
+        shapes, dtype = [array.shape for array in self.at], self.at[0].dtype
+        grows = len(set(shapes)) > 1
+        axis, merged = _growth(shapes, counts) if grows else (0, 1)
+        wide = np.float64 if dtype.kind == "f" else np.int64
+        rows = [
+            np.moveaxis(array.astype(wide).reshape(*shape[:axis], count, merged, *shape[axis + 1 :]), axis, 0)
+            if grows
+            else array.astype(wide)[None]
+            for array, shape, count in zip(self.at, shapes, counts, strict=True)
         ]
-        elements = zip(*(array.ravel().tolist() for array in self.at), strict=True)
-        values = [float(sum(map(operator.mul, shares, map(Fraction, row)))) for row in elements]
-        return np.array(values).astype(first.dtype).reshape(first.shape)
+        first, last = rows[0][0], rows[-1]
+        by_count = _slope(first, last[0], counts[-1] - counts[0])
+        by_row = _slope(last[0], last[1], 1) if grows else by_count * 0
+
+        def line(count: int) -> Array:
+            numbers = np.arange(count if grows else 1).reshape(-1, *(1,) * first.ndim)
+            with np.errstate(invalid="ignore"):
+                return np.asarray(first + by_count * (count - counts[0]) + np.multiply(by_row, numbers))
+
+        close = 8 * float(np.finfo(dtype.name).eps) if dtype.kind == "f" else 0.0
+        if not all(np.allclose(line(count), row, close, 0.0) for count, row in zip(counts, rows, strict=True)):
+            raise _by_samples()
+        shape = (*shapes[0][:axis], many * merged, *shapes[0][axis + 1 :]) if grows else shapes[0]
+        exact = np.moveaxis(line(many), 0, axis).reshape(shape)
+        with np.errstate(over="ignore"):
+            typed = exact.astype(dtype)
+        if dtype.kind in "iu" and dtype.itemsize == np.int32().itemsize and not np.array_equal(typed, exact):
+            raise OverflowError
+        return typed
 
     def array(self) -> Array:
         """Return its only value.
@@ -105,14 +137,30 @@ def value_of(known: Known, counts: Sequence[int]) -> Value:
         return known.moved
     if known.fixed:
         return Value(as_weights(first), first.shape, None, known.name, known.kind)
-    shapes = [array.shape for array in known.at]
-    axis = next((k for k in range(first.ndim) if len({shape[k : k + 1] for shape in shapes}) > 1), 0)
-    merged = first.shape[axis] // counts[0] if first.ndim else 0
-    grown = [(*first.shape[:axis], merged * count, *first.shape[axis + 1 :]) for count in counts]
-    if not merged or shapes != grown:
-        raise UnsupportedError("values that depend on the number of samples", accepted="constants")
+    axis, merged = _growth([array.shape for array in known.at], counts)
     one = np.take(first, [0], axis)
     if any(bool(np.any(array != one)) for array in known.at):
         raise MixedSamplesError("has a constant that differs between samples")
     elements = as_weights(np.repeat(one, merged, axis) if merged > 1 else np.squeeze(one, axis))
     return Value(elements, elements.shape, Batch(axis, merged), known.name, known.kind)
+
+
+def _by_samples() -> UnsupportedError:
+    return UnsupportedError("values that depend on the number of samples", accepted="constants")
+
+
+def _growth(shapes: Sequence[tuple[int, ...]], counts: Sequence[int]) -> tuple[int, int]:
+    """The axis that grows with the number of samples, and the elements that each of them has along it."""
+    first = shapes[0]
+    axis = next((k for k in range(len(first)) if len({shape[k : k + 1] for shape in shapes}) > 1), 0)
+    merged = first[axis] // counts[0] if first else 0
+    if not merged or list(shapes) != [(*first[:axis], merged * count, *first[axis + 1 :]) for count in counts]:
+        raise _by_samples()
+    return axis, merged
+
+
+def _slope(start: Array, stop: Array, steps: int) -> Array:
+    """The growth in each of ``steps``, rounded down where it is not whole; equal infinities do not grow."""
+    with np.errstate(invalid="ignore"):
+        rise = np.where(start == stop, 0, np.subtract(stop, start))
+    return np.asarray(rise / steps if rise.dtype.kind == "f" else rise // steps)

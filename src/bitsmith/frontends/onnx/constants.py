@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -56,9 +57,16 @@ def _known(compute: Callable[[Call], Array]) -> Translation:
     return Translation(read, "a constant")
 
 
+def _sides(call: Call) -> Known:
+    """The sides of 0 on which numbers are."""
+    return Known((np.sign(call.array(0, "the operand").astype(np.float64)).astype(np.float32),))
+
+
 CONSTANTS: Operators = {
     "Constant": _known(_constant),
     "ConstantOfShape": _known(_constant_of_shape),
     "Range": _known(_range),
-    "NonZero": _known(lambda call: np.array(np.nonzero(call.array(0, "the operand")), dtype=np.int64)),
+    "NonZero": replace(
+        _known(lambda call: np.array(np.nonzero(call.array(0, "the operand")), dtype=np.int64)), judged=_sides
+    ),
 }

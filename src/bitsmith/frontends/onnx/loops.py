@@ -155,5 +155,6 @@ def _places(node: Node, name: str, count: int) -> Places:
 def _length(x: Operand | None, axis: int) -> int:
     """The rows of ``x`` along an axis, which may not be that of the samples."""
     if isinstance(x, Known):
-        return x.at[0].shape[axis] if -x.at[0].ndim <= axis < x.at[0].ndim else 0
+        lengths = {array.shape[axis] if -array.ndim <= axis < array.ndim else 0 for array in x.at}
+        return lengths.pop() if len(lengths) == 1 else 0
     return 0 if x is None else x.shape[x.axis(axis)]

@@ -13,21 +13,20 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-
-import numpy as np
 
 from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
-from bitsmith.frontends.builder.known import BY_SAMPLES, MANY_SAMPLES, Array, Known, Operand
+from bitsmith.frontends.builder.known import Known, Operand
 from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.refusals import Refusal, Refusals, refused
 from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
 from bitsmith.frontends.custom.call import Table
 from bitsmith.frontends.framework import NO_OPTIONS, ReadOptions
 from bitsmith.frontends.onnx.call import Call, Results, Translation
+from bitsmith.frontends.onnx.computed import constants
 from bitsmith.frontends.onnx.custom import custom_translation
 from bitsmith.frontends.onnx.graph import MAX_NODES, Body, Graph, GraphInput, Node, read_graph
 from bitsmith.frontends.onnx.live import OnnxModel
@@ -37,7 +36,6 @@ from bitsmith.frontends.onnx.qlinear import QLINEAR
 from bitsmith.frontends.onnx.qonnx_layers import QONNX_DOMAINS
 from bitsmith.frontends.onnx.quantized import QUANTIZED, takes_codes, with_integers
 from bitsmith.frontends.ops.selection import stack
-from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Reshape
 
@@ -186,7 +184,7 @@ class _Reading:
         operands = values if takes_codes(node, values) else tuple(with_integers(build, value) for value in values)
         call = Call(node, name, self.graph.opset, operands, wanted, build, self.notes.append)
         computed = entry.valued or any(isinstance(value, Value) or (value and value.words) for value in values)
-        results = self._read(entry, call) if computed else self._constant(entry, call)
+        results = self._read(entry, call) if computed else constants(entry, call)
         node.attributes.check_all_read()
         return results
 
@@ -276,22 +274,6 @@ class _Reading:
             return value
         return replace(build.emit(Reshape(value.sizes(1)), value, suffix="batch", kind=value.kind), batch=None)
 
-    def _constant(self, entry: Translation, call: Call) -> Results:
-        """The results of an operator on constants, for each of the batch's sizes that they depend on."""
-        known = [value for value in call.operands if isinstance(value, Known)]
-        dtypes = {**_DTYPES, **{value.kind: value.at[0].dtype.str for value in reversed(known)}}
-        rows: list[list[Array | None]] = []
-        for k, count in enumerate(call.build.counts[: max((len(value.at) for value in known), default=1)]):
-            results = _results_of(entry, call, [value.at[k : k + 1] or value.at for value in known], count)
-            rows.append([_array(result, dtypes) for result in results])
-        columns = ([array for array in column if array is not None] for column in zip(*rows, strict=True))
-        constants = [Known.of(column) if column else None for column in columns]
-        if len(rows) > 1 and any(one is not None and one.fixed for one in constants):
-            _check_bounds(entry, call, known, [one is not None and one.fixed for one in constants])
-        return tuple(
-            None if one is None else _with_history(one, result) for one, result in zip(constants, results, strict=True)
-        )
-
     def _keep(self, node: Node, results: Results, wanted: Sequence[bool]) -> None:
         listed = results if isinstance(results, tuple) else (results,)
         for number, (output, needed) in enumerate(zip(node.outputs, wanted, strict=True)):
@@ -337,34 +319,6 @@ class _Reading:
         return build.number(value)
 
 
-def _results_of(
-    entry: Translation, call: Call, known: Sequence[tuple[Array, ...]], count: int
-) -> tuple[Operand | None, ...]:
-    """The results of an operator whose constants are ``known``, for so many samples."""
-    left = iter(known)
-    operands = tuple(replace(value, at=next(left)) if isinstance(value, Known) else None for value in call.operands)
-    results = entry.read(replace(call, operands=operands, build=replace(call.build, samples=count)))
-    return results if isinstance(results, tuple) else (results,)
-
-
-def _check_bounds(entry: Translation, call: Call, known: Sequence[Known], fixed: Sequence[bool]) -> None:
-    """Refuse an operator on constants whose ``fixed`` results are the same for a few numbers of samples, and not for many.
-
-    Raises:
-        UnsupportedError: such a choice or bound.
-    """
-    counts, entry = call.build.counts, entry if entry.judged is None else replace(entry, read=entry.judged)
-    many = [value.beyond(counts) for value in known]
-    if any(array is None for array in many):
-        return
-    few = _results_of(entry, call, [value.at[:1] for value in known], counts[0])
-    beyond = _results_of(entry, call, [(array,) for array in many if array is not None], MANY_SAMPLES)
-    for is_fixed, *pair in zip(fixed, few, beyond, strict=True):
-        arrays = [array for result in pair if (array := _array(result, _DTYPES)) is not None]
-        if is_fixed and not np.array_equal(arrays[0], arrays[-1]):
-            raise UnsupportedError(f"a choice or a bound {BY_SAMPLES[0]}", remedy=BY_SAMPLES[1])
-
-
 _MOVES = frozenset({"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 """Operators of ONNX's own domain that may have words, which are numbers here."""
 
@@ -381,37 +335,3 @@ def _check_words(node: Node, values: Sequence[Operand | None]) -> None:
 
 _TO_REAL = frozenset({"Cast", "CastLike", "OneHot", *QUANTIZED, *QLINEAR})
 """Operators whose result may be real though the first operand is not."""
-
-_DTYPES: Mapping[Kind, str] = {
-    kind: "f4" if kind is Kind.REAL else kind.value for kind in Kind if kind is not Kind.STRING
-}
-"""The types of what is computed of constants, if no operand is of its kind."""
-
-
-def _with_history(known: Known, result: Operand | None) -> Known:
-    """``known``, the ``result`` of an operator on constants, with its limits and with what it was before its elements moved."""
-    if isinstance(result, Known):
-        return replace(known, limits=result.limits, moved=result.moved)
-    if result is None or result.given is None or not known.fixed:
-        return known
-    return replace(known, moved=replace(result, node=as_weights(known.array())))
-
-
-def _typed(values: Floats, dtype: np.dtype[np.generic]) -> Array:
-    """Numbers in double precision in their own type, whose greatest integer may be no double: the end of a slice often is it."""
-    if dtype.kind not in "iu":
-        return values.astype(dtype)
-    most = np.iinfo(dtype.name).max
-    with np.errstate(invalid="ignore"):
-        return np.where(values >= float(most), most, values.astype(dtype)).astype(dtype)
-
-
-def _array(result: Operand | None, dtypes: Mapping[Kind, str]) -> Array | None:
-    """A result of constants."""
-    if isinstance(result, Value):
-        if result.constant is None:
-            raise UnsupportedError(
-                "constants that are not computed at once", accepted="operands that depend on an input"
-            )
-        return _typed(result.constant, np.dtype(dtypes[result.kind]))
-    return None if result is None else result.array()
