@@ -375,6 +375,26 @@ def test_sizes_that_depend_on_the_number_of_samples_in_another_way_are_refused(t
             read_model(path)
 
 
+@pytest.mark.parametrize("function", ["math.minimum", "math.floormod", "math.maximum"])
+def test_bounds_of_the_number_of_samples_are_refused(function: str, tmp_path: Path) -> None:
+    """A number that is the same for 1, 7 and 20 samples, and another for more than 50."""
+    bounded = _of_sizes(function, "bounded", [*SAMPLES[1], {"y": 50}])
+    rest = _of_sizes("math.subtract", "rest", ["bounded", 0, 0, {"y": SAMPLES[1]}])
+    number = _of_sizes("cast", "number", ["rest", 0, 0, {"dtype": "float32"}])
+    layers = (
+        source("x", 2, 3),
+        SHAPE,
+        SAMPLES[0],
+        bounded,
+        rest,
+        number,
+        _operation("math.multiply", y=["number", 0, 0]),
+    )
+    path = write_model(tmp_path, functional(*layers, outputs=("y",)), {})
+    with pytest.raises(UnsupportedError, match="a choice or a bound by the number of samples"):
+        read_model(path)
+
+
 def test_an_output_of_sizes_alone_is_refused(tmp_path: Path) -> None:
     path = write_model(tmp_path, functional(source("x", 2, 3), SHAPE, outputs=("shape",)), {})
     with pytest.raises(UnsupportedError, match="computed of sizes alone"):

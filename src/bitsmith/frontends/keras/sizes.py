@@ -1,12 +1,13 @@
 """Sizes that a model of Keras 2 computes with: constants, which may depend on the number of samples."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, assert_never
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.known import Known, value_of
+from bitsmith.frontends.builder.counted import check_affine
+from bitsmith.frontends.builder.known import Array, Known, value_of
 from bitsmith.frontends.builder.value import Kind, Value, checked_elements
 from bitsmith.frontends.files.json import Fields, Json, is_integer
 from bitsmith.frontends.keras.operands import Constant, Operands
@@ -104,24 +105,31 @@ def sizes_of(config: Fields, operands: Operands[Value | Known], counts: Sequence
         return None
     if function != SHAPE and not all(isinstance(one, Known) for one in operands.tensors):
         return None
-    columns: list[list[Computed]] = []
-    for k, count in enumerate(counts):
-        args = [_at(item, k, count) for item in operands.args]
-        named = {key: [_at(item, k, count) for item in items] for key, items in operands.kwargs.items()}
+
+    def compute(arrays: Sequence[Array] | None, k: int, count: int) -> list[Array]:
+        left = None if arrays is None else iter(arrays)
+        args = [_at(item, k, count, left) for item in operands.args]
+        named = {key: [_at(item, k, count, left) for item in items] for key, items in operands.kwargs.items()}
         try:
             found = SIZES[function](*args, **{key: one[0] if len(one) == 1 else one for key, one in named.items()})
         except (ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
             raise config.error(f"sizes that do not fit ({error})") from error
-        columns.append([np.asarray(one) for one in (found if isinstance(found, tuple) else (found,))])
-    return tuple(Known.of(list(column)) for column in zip(*columns, strict=True))
+        return [np.asarray(one) for one in (found if isinstance(found, tuple) else (found,))]
+
+    rows = [compute(None, k, count) for k, count in enumerate(counts)]
+    results = tuple(Known.of(column) for column in zip(*rows, strict=True))
+    known = [one for one in operands.tensors if isinstance(one, Known)]
+    if any(not one.fixed for one in known):
+        check_affine(known, results, counts, lambda arrays, many: compute(arrays, 0, many))
+    return results
 
 
-def _at(item: Value | Known | Constant, k: int, count: int) -> Computed:
+def _at(item: Value | Known | Constant, k: int, count: int, left: Iterator[Array] | None) -> Computed:
     match item:
         case Constant():
             return item.value
         case Known():
-            return item.at[k % len(item.at)]
+            return item.at[k % len(item.at)] if left is None else next(left)
         case Value():
             return np.broadcast_to(0.0, item.sizes(count))  # whose elements nothing reads
         case _:

@@ -1,20 +1,16 @@
-"""Operators on constants, which may depend on the number of samples: computed for several, and judged for all.
-
-What depends on the number of samples is affine in it, or refused. Where an operator makes of such operands what is affine, or the
-same, for a few numbers of samples and for many, it is so for all: functions that are affine piece by piece (absolute values,
-bounds, comparisons, quotients) bend between these. One that differs at a single number, as equality does, is judged by another.
-"""
+"""Operators of ONNX on constants, which may depend on the number of samples: computed for several, and judged for all."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.known import BY_SAMPLES, MANY_SAMPLES, Array, Known, Operand
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.counted import as_choice, check_affine
+from bitsmith.frontends.builder.known import Array, Known, Operand
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.onnx.call import Call, Translation, Translator
 from bitsmith.layers.layer import Floats, as_weights
@@ -23,8 +19,6 @@ _DTYPES: Mapping[Kind, str] = {
     kind: "f4" if kind is Kind.REAL else kind.value for kind in Kind if kind is not Kind.STRING
 }
 """The types of what is computed of constants, if no operand is of its kind."""
-
-_FEW_ELEMENTS = 1 << 16
 
 
 def constants(entry: Translation, call: Call) -> tuple[Known | None, ...]:
@@ -35,15 +29,19 @@ def constants(entry: Translation, call: Call) -> tuple[Known | None, ...]:
     """
     known = [value for value in call.operands if isinstance(value, Known)]
     dtypes = {**_DTYPES, **{value.kind: value.at[0].dtype.str for value in reversed(known)}}
-    found, results = _results_by_count(entry.read, call, known, dtypes)
+    counts = call.build.counts
+    computed, results = _results_by_count(entry.read, call, known, dtypes)
     if any(not value.fixed for value in known):
-        _check_affine(entry.read, call, known, dtypes, found)
+        check_affine(
+            known, computed, counts, lambda arrays, many: _results_of(entry.read, call, arrays, dtypes, many)[1]
+        )
         if entry.judged is not None:
+            judge = partial(_results_of, entry.judged, call)
             sides, _ = _results_by_count(entry.judged, call, known, dtypes)
-            with _as_choice():
-                _check_affine(entry.judged, call, known, dtypes, sides)
+            with as_choice():
+                check_affine(known, sides, counts, lambda arrays, many: judge(arrays, dtypes, many)[1])
     return tuple(
-        None if one is None else _with_history(one, result) for one, result in zip(found, results, strict=True)
+        None if one is None else _with_history(one, result) for one, result in zip(computed, results, strict=True)
     )
 
 
@@ -53,8 +51,8 @@ def _results_of(
     """The results of an operator whose constants are ``known``, for so many samples; and their arrays."""
     left = iter(known)
     operands = tuple(replace(value, at=(next(left),)) if isinstance(value, Known) else None for value in call.operands)
-    found = read(replace(call, operands=operands, build=replace(call.build, samples=count)))
-    results = found if isinstance(found, tuple) else (found,)
+    computed = read(replace(call, operands=operands, build=replace(call.build, samples=count)))
+    results = computed if isinstance(computed, tuple) else (computed,)
     return results, [_array(result, dtypes) for result in results]
 
 
@@ -69,49 +67,6 @@ def _results_by_count(
         rows.append(arrays)
     columns = ([array for array in column if array is not None] for column in zip(*rows, strict=True))
     return [Known.of(column) if column else None for column in columns], results
-
-
-@contextlib.contextmanager
-def _as_choice() -> Iterator[None]:
-    try:
-        yield
-    except (UnsupportedError, ModelFileError) as error:
-        raise UnsupportedError(f"a choice or a bound {BY_SAMPLES[0]}", remedy=BY_SAMPLES[1]) from error
-
-
-def _check_affine(
-    read: Translator, call: Call, known: Sequence[Known], dtypes: Mapping[Kind, str], constants: Sequence[Known | None]
-) -> None:
-    """Refuse an operator on constants whose results are not affine in the number of samples, as its operands are.
-
-    A function that is affine piece by piece is so for a few numbers of samples, and for many is not what follows from these.
-
-    Raises:
-        UnsupportedError: such a choice, bound or number.
-    """
-    counts = call.build.counts
-    given = [(one, one.at[-1].size // counts[-1]) for one in (*known, *constants) if one is not None]
-    grown = [size for one, size in given if not one.fixed and one.each(counts)]
-    most = max(2 * counts[-1], _FEW_ELEMENTS // max(1, *grown)) if grown else MANY_SAMPLES
-    for many in (most, min(most, 1 << 10), min(most, 1 << 7)):
-        try:
-            operands = [one.beyond(counts, many) for one in known]
-            wanted = [None if one is None else one.beyond(counts, many) for one in constants]
-        except OverflowError:
-            continue
-        with _as_choice():
-            _, arrays = _results_of(read, call, operands, dtypes, many)
-            if not all(map(_alike, wanted, arrays)):
-                raise UnsupportedError("others")
-        return
-
-
-def _alike(one: Array | None, other: Array | None) -> bool:
-    """Return True of arrays that differ by no more than sums of their type's rounding errors."""
-    if one is None or other is None or one.shape != other.shape:
-        return one is other
-    close = 8 * float(np.finfo(one.dtype.name).eps) if one.dtype.kind == "f" else 0.0
-    return np.array_equal(one, other) or (close > 0 and np.allclose(one, other, close, 0.0))
 
 
 def _with_history(known: Known, result: Operand | None) -> Known:
