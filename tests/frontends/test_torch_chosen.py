@@ -64,6 +64,18 @@ class Best(nn.Module):
         return self.values(x).view(-1, 3, 4).gather(-1, best).squeeze(-1)
 
 
+class CodeBook(nn.Module):
+    """The nearest of trained vectors for each step, by an index of the parameter itself; and those from its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.book = nn.Parameter(torch.randn(6, 4))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        nearest = (x[:, :, None] - self.book).square().sum(-1).argmin(-1)
+        return self.book[nearest] - x, self.book.view(6, 2, 2)[-nearest - 1]
+
+
 def test_all_samples_as_one_part() -> None:
     assert_same(OnePart(), (3, 5))
 
@@ -79,3 +91,7 @@ def test_sparse_attention_of_tabnet(tmp_path: Path) -> None:
 
 def test_values_of_the_best_actions() -> None:
     assert_same(randomised(Best()), (6,))
+
+
+def test_rows_of_a_trained_table_by_computed_indices() -> None:
+    assert_same(randomised(CodeBook()), (3, 4))

@@ -107,9 +107,12 @@ def _keys(call: Call) -> tuple[int, list[selection.Indices]]:
 
 
 def _index(call: Call) -> Result:
-    """Elements at constant indices; behind the numbers of the samples, those of each sample."""
+    """Elements at constant indices; behind the numbers of the samples, those of each sample; rows of a trained table."""
     x, listed = call.tensor(), call.get("indices")
     numbered = call.numbered(listed[0]) if isinstance(listed, tuple) and listed else None
+    rows = call.value(listed[0], "indices") if isinstance(listed, tuple) and len(listed) == 1 and not numbered else x
+    if x.is_trained and rows.constant is None and rows.kind.is_integer:
+        return selection.rows_of(call.build, x, rows, from_end=True)
     if numbered is None or not isinstance(listed, tuple) or x.batch is None or x.batch.axis or x.is_merged:
         return selection.index(call.build, x, *_keys(call))
     rest = [_for_each_sample(call, call.value(item, "indices")) for item in listed[1:]]
@@ -206,7 +209,7 @@ SELECTIONS: Operators = {
     "index_select": function(
         selection.take, "Gather or Slice", integer("dim"), lambda call: call.weight("index").reshape(-1)
     ),
-    "index": Translation(_index, f"Slice, or {_READ}"),
+    "index": Translation(_index, f"Slice, Embedding, or {_READ}"),
     "gather": function(selection.gather_elements, _CHOSEN, integer("dim"), lambda call: call.tensor("index")).ignoring(
         "sparse_grad"
     ),
