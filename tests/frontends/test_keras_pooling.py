@@ -162,6 +162,25 @@ def test_bicubic_images_are_those_of_tensorflow() -> None:
     np.testing.assert_allclose(result, ops.convert_to_numpy(wanted), rtol=0.0, atol=1e-5)
 
 
+@pytest.mark.parametrize("on_torch", [True, False])
+def test_means_with_uneven_padding_are_those_of_the_backend(monkeypatch: pytest.MonkeyPatch, *, on_torch: bool) -> None:
+    """Keras on PyTorch repeats elements at the edge of an image, where the others leave out what is padding."""
+    x = keras.Input((7, 6, 2))
+    model = keras.Model(x, [layers.AveragePooling2D((3, size), 2, padding="same")(x) for size in (3, 2)])
+    (images,) = inputs_of(model)
+    monkeypatch.setattr(LiveWeights, "on_torch", on_torch)
+    network = read_keras(model)
+    results = network.evaluate([images])
+    pool, rows = torch.nn.functional.avg_pool2d, torch.tensor(images).movedim(3, 1)
+    edges, there = (torch.nn.functional.pad(each, (0, 1, 1, 1)) for each in (rows, torch.ones_like(rows)))
+    repeated = torch.nn.functional.pad(rows, (0, 1, 1, 1), "replicate")
+    wanted = pool(repeated, 3, 2) if on_torch else pool(edges, 3, 2) / pool(there, 3, 2)
+    np.testing.assert_allclose(results[network.outputs[0]], wanted.movedim(1, 3).numpy(), rtol=0.0, atol=1e-6)
+    even = pool(rows, (3, 2), 2, (1, 0), count_include_pad=False)
+    np.testing.assert_allclose(results[network.outputs[1]], even.movedim(1, 3).numpy(), rtol=0.0, atol=1e-6)
+    assert len(network.notes) == (not on_torch)
+
+
 def test_bicubic_images_of_live_models_on_pytorch_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """They have other weights than TensorFlow's, unless they are antialiased."""
     x = keras.Input((5, 4, 2))

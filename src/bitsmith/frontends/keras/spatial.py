@@ -275,10 +275,27 @@ def _pad(call: LayerCall) -> Value:
     return spatial.pad(call.build, call.x, pairs, PadMode(mode), float(value.reshape(())))
 
 
+def _average_pool(call: LayerCall, x: Value) -> Value:
+    """Means of elements that are there; where padding is uneven, Keras on PyTorch repeats those at the edge."""
+    taps = _taps(call, x, "pool_size")
+    pairs = spatial.pairs_of(x.item[:-1], taps)
+    longer = any(any(pair) and size > 2 for pair, size in zip(pairs, taps.size, strict=False))
+    if longer and any(before != after for before, after in pairs):
+        if call.on_torch:
+            x = spatial.pad(call.build.within("edges"), x, dict(enumerate(pairs, 1)), PadMode.EDGE)
+            taps = replace(taps, padding=((0, 0),) * len(pairs))
+        else:
+            where = call.config.where
+            call.notes.append(
+                f"{where}: means as in TensorFlow and JAX; Keras on PyTorch repeats elements at the edge."
+            )
+    return spatial.average_pool(call.build, real(x), taps)
+
+
 _RESIZE = "Resize, or EinsumDense for bicubic and antialias (after Crop for crop_to_aspect_ratio)"
 _POOLS: dict[str, tuple[Inside, str]] = {
     "Max": (lambda call, x: spatial.max_pool(call.build, x, _taps(call, x, "pool_size")), "MaxPool"),
-    "Average": (lambda call, x: spatial.average_pool(call.build, real(x), _taps(call, x, "pool_size")), "AveragePool"),
+    "Average": (_average_pool, "AveragePool, perhaps after Pad"),
     "AdaptiveMax": (
         lambda call, x: spatial.adaptive_max_pool(call.build, x, _per_axis(call, x, "output_size")),
         "Reduce or AdaptiveMaxPool",
