@@ -89,6 +89,12 @@ def test_random_programs(share: int) -> None:
         assert_same(program, demanded(seed, program), seed)
 
 
+def test_a_constant_that_is_repeated_comes_before_a_sum_with_an_input() -> None:
+    """The first state of a scan of one step is a cast of a constant, which the token function of its sum has."""
+    program = random_program(792, hardware=True)
+    assert_same(program, demanded(792, program), 792)
+
+
 @shares(8, fast=2)
 def test_random_programs_with_states_that_live_on(share: int) -> None:
     for seed in range(share, 160, 8):

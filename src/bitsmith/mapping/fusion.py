@@ -69,8 +69,6 @@ class _Fusion:
         args = [arg for arg in step.args if arg < number and not self._is_constant(arg)]
         if self._is_op(number) and all(self._is_fixed(arg) or arg in self._free for arg in args):
             self._free.add(number)
-        elif self._is_op(number):
-            args = [arg for arg in args if arg not in self._free]
         latest = max((self._stage[arg] for arg in args), default=0)
         self._stage[number] = latest + int(not self._is_op(number))
         if isinstance(step.kind, Sink):
@@ -79,7 +77,8 @@ class _Fusion:
             return
         self._group[number] = number
         for arg in args:
-            if self._is_op(arg) and self._stage[arg] == latest and self._steps[arg].stream.tokens == step.stream.tokens:
+            is_like = self._stage[arg] == latest and self._steps[arg].stream.tokens == step.stream.tokens
+            if self._is_op(arg) and is_like and (arg in self._free) == (number in self._free):
                 self._join(number, arg)
 
     def _root(self, number: StepId) -> StepId:
