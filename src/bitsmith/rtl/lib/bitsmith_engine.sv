@@ -343,7 +343,7 @@ module bitsmith_engine #(
     bitsmith_engine_addresses #(
         .ABREAST(ABREAST), .BIASES(BIASES), .OUTSIDE(OUTSIDE), .WEIGHTS_BITS(WEIGHTS_BITS), .BIAS_BITS(BIAS_BITS)
     ) addresses (
-        .clk(clk), .rst(rst), .start(start), .step(step), .pass_ends(pass_ends), .block_ends(block_ends),
+        .clk(clk), .rst(rst), .start(start), .runs(runs), .step(step), .pass_ends(pass_ends), .block_ends(block_ends),
         .window_ends(window_ends), .round_ends(round_ends), .abreast(abreast), .alike(alike), .outside(outside),
         .first_weights(first_weights), .first_bias(first_bias), .weights_address(weights_address),
         .bias_address(bias_address), .fills(fills), .bias_place(bias_place),

@@ -12,7 +12,8 @@ module bitsmith_engine_addresses #(
     input  logic                    clk,
     input  logic                    rst,
     input  logic                    start,            // a layer begins
-    input  logic                    step,             // is taken, and with it end
+    input  logic                    runs,             // steps are taken: if one is,
+    input  logic                    step,             // and with it end
     input  logic                    pass_ends,
     input  logic                    block_ends,
     input  logic                    window_ends,
@@ -33,6 +34,7 @@ module bitsmith_engine_addresses #(
 );
     logic [WEIGHTS_BITS-1:0] round_weights;  // of the first pass of windows, or of the one that is outside of them
     logic [BIAS_BITS-1:0] round_bias;
+    logic [WEIGHTS_BITS-1:0] next_weights;
     logic [BIAS_BITS-1:0] next_bias;
     logic ends_window;  // and the passes that follow have other biases than before only if they are outside
     logic ends_round;
@@ -43,11 +45,15 @@ module bitsmith_engine_addresses #(
 
     assign ends_round = outside & round_ends;
     assign ends_window = window_ends & ~ends_round;
-    assign next_bias = bias_address + $unsigned(BIAS_BITS'(abreast ? ABREAST : 1));
+
+    // What is added is not constant: carries of a constant are functions of the address alone, which Yosys finds again in the
+    // table that the address reads. It then makes that table of the carries, in up to twice the cells.
+    assign next_weights = weights_address + WEIGHTS_BITS'(runs);
+    assign next_bias = bias_address + (move ? $unsigned(BIAS_BITS'(abreast ? ABREAST : 1)) : BIAS_BITS'(0));
 
     always_ff @(posedge clk) begin
         if (start) weights_address <= first_weights;
-        else if (step) weights_address <= (ends_window | (block_ends & alike)) ? round_weights : weights_address + 1'b1;
+        else if (step) weights_address <= (ends_window | (block_ends & alike)) ? round_weights : next_weights;
         if (step & pass_ends) {is_round_done, is_window_done} <= {round_ends, ends_window};
         rewinds <= {rewinds[2:1], is_window_done & is_last};
         rounds <= {rounds[2:1], is_round_done & is_last};
@@ -65,7 +71,7 @@ module bitsmith_engine_addresses #(
 
         always_ff @(posedge clk) begin
             if (start) weights_of <= first_weights;
-            else if (step & ends_round) weights_of <= weights_address + 1'b1;
+            else if (step & ends_round) weights_of <= next_weights;
             if (start) bias_of <= first_bias;
             else if (outside & move & rounds[3]) bias_of <= next_bias;
         end
