@@ -16,8 +16,9 @@ from bitsmith.mapping.multipliers import lane_multipliers
 _ENGINE_FFS = Line(49.0, 6.0)
 """Registers of an engine's control over the bits of its addresses."""
 
-_ADDERS, _COMPARED, _CHOICES = 6, 4, 8.0
-"""Adders of addresses and places in its control, two of which are compared in so many bits; choices of a bit of an address."""
+_COMPARISONS, _COMPARED, _CHOICES, _SHORT_LUTS = 8, 4, 8.0, 60.0
+"""Comparisons in its control, of so many bits; look-up tables of each bit of an address, which is added to and chosen; and those
+beside the carry cells of short counters, where each sum is of such cells."""
 
 _LAYER_LUTS, _AGAIN_LUTS, _BLOCK_LUTS = 14.0, 7.0, 3.0
 """Look-up tables of the descriptor of each layer beyond two, which a wire tells apart; of one that differs from another in
@@ -122,8 +123,8 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     unlike = len({(one.op, one.grid, one.channels, one.blocks, one.passes, one.lanes) for one in kind.layers})
     count.lut += _LAYER_LUTS * max(unlike - 2, 0) + _AGAIN_LUTS * (len(kind.layers) - unlike)
     count.lut += _BLOCK_LUTS * (count.bram - before)
-    count.lut += _ADDERS * (area.adder_luts.at(address) + area.chain_luts) + 2 * area.comparator(_COMPARED)
-    count.lut += _CHOICES * address
+    count.lut += _COMPARISONS * area.comparator(_COMPARED) + _CHOICES * address
+    count.lut += _SHORT_LUTS if area.least_chain == 1 else 0.0
     count.ff += _ENGINE_FFS.at(address)
     count.greater(positions * kind.greatest_lanes, total)
     count.lut += positions * kind.greatest_lanes * total * choice
