@@ -11,6 +11,7 @@ from bitsmith.building.design import circuit as circuit_of_layout
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family
 from bitsmith.devices.ice40 import ICE40
+from bitsmith.devices.intel import CYCLONE_V
 from bitsmith.devices.xilinx import ULTRASCALE_PLUS, XILINX_7
 from bitsmith.estimate.size import estimate, estimate_layout
 from bitsmith.flows.yosys import Resources
@@ -19,6 +20,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.rtl.library import library
 from tests.estimate.test_unrolled import UNROLLED
 from tests.flows.runs import synthesize
 from tests.netlist.checks import dense_program
@@ -103,3 +105,24 @@ def test_blocks_of_7_series_add_what_is_added_to_their_products(bits: int, budge
 @pytest.mark.parametrize("seed", [1, 2])
 def test_random_programs_are_read(seed: int, tmp_path: Path) -> None:
     assert mapped(random_program(seed, max_ops=8, hardware=True), tmp_path).cells
+
+
+@pytest.mark.ci
+def test_weights_of_an_engine_share_nothing_with_their_address(tmp_path: Path) -> None:
+    """A table of six address bits is a look-up table for each bit, whatever counts the address."""
+    addresses, design = "bitsmith_engine_addresses", tmp_path / "dut.sv"
+    (source := tmp_path / f"{addresses}.sv").write_text(library([source.name])[source.name])
+    words = [f"{place}: word <= {value};" for place, value in enumerate(np.random.default_rng(0).integers(0, 128, 64))]
+    luts = []
+    for table in (f"case (weights_address) {' '.join(words)} endcase", "word <= 0;"):
+        design.write_text(f"""
+            module dut (
+                input clk, start, runs, step, pass_ends, block_ends, window_ends, round_ends, is_last, move, abreast, alike,
+                input outside, input [5:0] first_weights, input [3:0] first_bias,
+                output [5:0] weights_address, output [3:0] bias_address, output logic [6:0] word
+            );
+                {addresses} addresses (.*, .rst(1'b0), .finish(1'b0), .put(1'b0), .fills(), .bias_place());
+                always_ff @(posedge clk) {table}
+            endmodule""")
+        luts.append(synthesize(tmp_path, "dut", [source, design], CYCLONE_V).lut)
+    assert luts[0] - luts[1] == 7
