@@ -62,6 +62,12 @@ def test_what_mixes_samples_is_refused(name: str) -> None:
     assert any(word in message for word in ("batch", "samples")), message
 
 
+def _partly(x: torch.Tensor) -> torch.Tensor:
+    y = torch.empty_like(x)
+    y[:, :, 1:] = x[:, :, 1:]
+    return y
+
+
 REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "indices": (lambda x: functional.max_pool1d(x, 2, return_indices=True), "indices of maxima"),
     "places of maxima": (
@@ -91,6 +97,9 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "softplus of nothing": (nn.Softplus(beta=0.0), "accepted: a positive beta"),
     "softplus of less": (nn.Softplus(beta=-1.0), "accepted: a positive beta"),
     "celu of less": (nn.CELU(-1.0), "accepted: a positive alpha"),
+    "unwritten result": (_partly, "elements that nothing has been written to"),
+    "unwritten operand": (lambda x: _partly(x) * 2.0, "elements that nothing has been written to"),
+    "unwritten constant": (lambda x: _partly(torch.zeros(2, 4, 5))[0] + x, "elements that nothing has been written to"),
     "data": (lambda x: x.sum() if bool(x.sum() > 0) else x, "torch.export cannot"),
 }
 

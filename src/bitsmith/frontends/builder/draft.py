@@ -5,15 +5,18 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bitsmith.errors import ModelFileError
+from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.names import UniqueNames, joined_names, printable
 from bitsmith.frontends.builder.value import MAX_WEIGHTS, Batch, Value
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.layers.axis_order import Order
-from bitsmith.layers.layer import Floats, Layer, Shape
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.recurrent import Recurrent
+
+UNWRITTEN = "elements that nothing has been written to"
+"""Message about tensors that were made without numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class Draft:
     quotients: dict[int, tuple[Value, Value]] = field(default_factory=dict)
     allow_approximate: bool = False
     approximated: list[str] = field(default_factory=list)
+    unwritten: dict[int, Floats] = field(default_factory=dict)
+    """By node, 1 where nothing has been written yet."""
     elements: int = 0
     """Bytes of all constants so far."""
 
@@ -92,10 +97,21 @@ class Draft:
         return x
 
     def add(self, node: Emitted, operands: tuple[Value, ...] = ()) -> int:
-        """The number of a new node."""
+        """The number of a new node.
+
+        Raises:
+            UnsupportedError: it computes with what is :attr:`unwritten`.
+        """
         self.nodes.append(node)
         self.operands.append(operands)
-        return len(self.nodes) - 1
+        number = len(self.nodes) - 1
+        if not self.unwritten.keys().isdisjoint(node.inputs):
+            if not node.layer.traits.moves:
+                raise UnsupportedError(UNWRITTEN, accepted="tensors that are written before they are read")
+            pairs = zip(node.inputs, operands, strict=True)
+            marks = node.layer.reference([self.unwritten.get(k, np.zeros(x.shape))[None] for k, x in pairs])[0]
+            self.unwritten |= {number: as_weights(marks)} if np.any(marks) else {}
+        return number
 
     def is_misplaced(self, result: Value) -> bool:
         """Return True if the samples of a result are not along the first axis, by itself, where those of the inputs are.
@@ -110,6 +126,7 @@ class Draft:
     def back_to(self, count: int) -> None:
         """Forget all but the first ``count`` nodes."""
         del self.nodes[count:], self.operands[count:]
+        self.unwritten = {number: marks for number, marks in self.unwritten.items() if number < count}
         self.constants = {key: entry for key, entry in self.constants.items() if entry[1] < count}
         self.quotients = {number: pair for number, pair in self.quotients.items() if number < count}
 

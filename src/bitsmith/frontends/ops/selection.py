@@ -246,7 +246,7 @@ def _with_rows(build: Builder, x: Value, places: Places, count: int, new: Value,
     """``x`` with the rows ``new`` at ``places`` of the first ``count`` axes of a sample taken as one, or ``added`` there."""
     if new.shape != (*places.shape, *x.shape[count:]):
         raise UnsupportedError(f"updates of shape {new.shape} at {places.shape} places")
-    rows, updates = _rows(build, x, count), _rows(build, new, places.ndim)
+    rows, updates = _rows(build, _unwritten(build, x), count), _rows(build, new, places.ndim)
     source, numbers = np.arange(rows.shape[0]), rows.shape[0] + np.arange(places.size)
     parts = [rows, updates]
     if added:
@@ -260,6 +260,15 @@ def _with_rows(build: Builder, x: Value, places: Places, count: int, new: Value,
         terms = build.emit(Reshape((*source.shape, *rows.shape[1:])), y, suffix="terms", kind=x.kind)
         y = build.emit(Reduce(Reduction.SUM, (0,)), terms, suffix="sums", kind=x.kind)
     return replace(build.emit(Reshape(x.shape), y, kind=x.kind), batch=x.batch)
+
+
+def _unwritten(build: Builder, x: Value) -> Value:
+    """``x``, of which what is no number yet may be moved and written over, and not be read."""
+    if x.constant is None or not bool(np.any(missing := np.isnan(x.constant))):
+        return x
+    number = build.number(replace(x, node=as_weights(np.where(missing, 0.0, x.constant))))
+    build.draft.unwritten[number] = as_weights(missing)
+    return replace(x, node=number)
 
 
 def _terms(source: Places, numbers: Places, places: Places) -> Places:
@@ -369,12 +378,18 @@ def index(build: Builder, x: Value, dim: int, indices: Sequence[Indices]) -> Val
     return _rows_at(build, x, *_at(x, dim, indices))
 
 
-def diagonal(build: Builder, x: Value, dims: Sequence[int], offset: int = 0) -> Value:
-    """The elements at the same place of two axes, which become the last one; ``offset`` more along the second."""
+def diagonal(build: Builder, x: Value, dims: Sequence[int], offset: int = 0, new: Value | None = None) -> Value:
+    """The elements at the same place of two axes, which become the last one; ``offset`` more along the second.
+
+    With ``new`` elements there it is ``x`` with these.
+    """
     rows, columns = (x.shape[x.axis(dim)] for dim in dims)
     places = np.arange(max(-offset, 0), min(rows, columns - offset))
     turned = move(build.within("turned"), x, dims, (-2, -1))
-    return index(build, turned, x.rank - 2, [places, places + offset])
+    if new is None:
+        return index(build, turned, x.rank - 2, [places, places + offset])
+    y = with_index(build.within("written"), turned, x.rank - 2, [places, places + offset], new)
+    return move(build, y, (-2, -1), dims)
 
 
 def with_index(

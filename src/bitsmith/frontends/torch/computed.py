@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def computed_constants(archive: bytes) -> dict[str, Floats]:
     """Results that torch computes of the weights alone in an archive of ``torch.export.save``, by their names.
 
-    Quantizers, random numbers and integers from real ones, which may hold none, are left out, and what is computed of these.
+    Quantizers, random and unwritten numbers, and integers from real ones, which may hold none, are left out, and what is computed
+    of these.
     """
     import torch
 
@@ -34,7 +35,7 @@ def computed_constants(archive: bytes) -> dict[str, Floats]:
             tags, library = getattr(node.target, "tags", ()), getattr(node.target, "namespace", "aten")
             if (
                 library == "aten"
-                and "quantize" not in str(node.target)
+                and not any(name in str(node.target) for name in ("quantize", "empty"))
                 and torch.Tag.nondeterministic_seeded not in tags
             ):
                 args, named = torch.fx.map_arg((node.args, node.kwargs), values.__getitem__)

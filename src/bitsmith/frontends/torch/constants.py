@@ -1,5 +1,7 @@
 """PyTorch's tensors that are given rather than computed."""
 
+import math
+
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
@@ -16,7 +18,7 @@ def _typed(call: Call, numbers: Floats | float) -> Value:
 
 
 def _filled(value: float | None) -> Translation:
-    """A constant tensor of a shape that is given; None is the argument ``fill_value``."""
+    """A constant tensor of a shape that is given; None is the argument ``fill_value``, NaN what is not written yet."""
 
     def read(call: Call) -> Result:
         number = _typed(call, call.number("fill_value") if value is None else value)
@@ -66,6 +68,7 @@ _TRIANGLE = "Constant or Multiply"
 CONSTANTS: dict[str, Translation] = {
     **dict.fromkeys(("zeros", "zeros_like", "new_zeros"), _filled(0.0)),
     **dict.fromkeys(("ones", "ones_like", "new_ones"), _filled(1.0)),
+    **dict.fromkeys(("empty", "empty_like", "new_empty"), _filled(math.nan)),
     **dict.fromkeys(("full", "full_like", "new_full"), _filled(None)),
     **dict.fromkeys(("isnan", "isinf"), Translation(_is_nan, "Constant")),
     "arange": Translation(_arange, "Constant").ignoring(*STORAGE),

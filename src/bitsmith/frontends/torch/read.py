@@ -15,7 +15,7 @@ from pathlib import Path
 from bitsmith.base.progress import warn
 from bitsmith.errors import FidelityWarning, ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.draft import Draft, Emitted
+from bitsmith.frontends.builder.draft import UNWRITTEN, Draft, Emitted
 from bitsmith.frontends.builder.known import BY_SAMPLES
 from bitsmith.frontends.builder.names import UniqueNames, joined_names
 from bitsmith.frontends.builder.refusals import Refusals, refused
@@ -210,6 +210,8 @@ class _Reading:
             problem = "it does not depend on the inputs"
         elif value.is_merged:
             problem = "its batch axis is merged with others"
+        elif value.constant is None and value.node in self._draft.unwritten:
+            problem = UNWRITTEN
         elif first and self._draft.is_misplaced(value):
             problem = f"its batch axis is axis {value.batch.axis}, and that of the inputs axis 0"
         else:

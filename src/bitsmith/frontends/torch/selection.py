@@ -131,6 +131,19 @@ def _for_each_sample(call: Call, indices: Value) -> selection.Indices:
 
 
 def _index_put(call: Call) -> Result:
+    listed, x, new = call.get("indices"), call.tensor(), call.tensor("values")
+    if isinstance(listed, tuple) and len(listed) == 1 and not call.numbered(listed[0]) and new.is_trained:
+        mask = call.value(listed[0], "indices")
+        if (
+            mask.kind is Kind.BOOL
+            and not mask.is_trained
+            and new.rank <= max(x.rank - mask.rank, new.number is not None)
+        ):
+            axes = range(mask.rank, x.rank)
+            holds, new = shape.unsqueeze(call.build.within("mask"), mask, axes), _written(call, "values")
+            if call.flag("accumulate"):
+                raise UnsupportedError("sums where a computed mask says", accepted="an assignment")
+            return logic.where(call.build, holds, new, x)
     keys, new = _keys(call), _written(call, "values")
     return selection.with_index(call.build, call.tensor(), *keys, new, added=call.flag("accumulate"))
 
@@ -147,8 +160,10 @@ def _index_fill(call: Call) -> Result:
 
 
 def _diagonal(call: Call) -> Result:
-    dims = [call.integer("dim1", 0), call.integer("dim2", 1)]
-    return selection.diagonal(call.build, call.tensor(), dims, call.integer("offset", 0))
+    dims, new = [call.integer("dim1", 0), call.integer("dim2", 1)], None
+    if "src" in call.node.arguments:
+        new = _written(call, "src")
+    return selection.diagonal(call.build, call.tensor(), dims, call.integer("offset", 0), new)
 
 
 def _scatter(call: Call) -> Result:
@@ -217,6 +232,7 @@ SELECTIONS: Operators = {
     "index_add": Translation(_index_add, f"{_WRITTEN}, and Reduce"),
     "index_fill": Translation(_index_fill, _WRITTEN),
     "diagonal": Translation(_diagonal, f"Permute, {_READ}"),
+    "diagonal_scatter": Translation(_diagonal, f"Permute, {_WRITTEN}"),
     "index_put": Translation(_index_put, f"{_WRITTEN}; Reduce of sums"),
     "slice_scatter": Translation(_slice_scatter, _WRITTEN),
     "select_scatter": Translation(_select_scatter, _WRITTEN),
