@@ -240,10 +240,6 @@ def _clipped(build: Builder, x: Value, low: Value, high: Value) -> Value:
     return arithmetic.minimum(build, arithmetic.maximum(build.within("least"), x, low), high)
 
 
-def _erfc(build: Builder, x: Value) -> Value:
-    return build.affine(build.emit(LAYERS["erf"], x, suffix="erf"), constant(-1.0), ONE)
-
-
 def _cube_root(build: Builder, x: Value) -> Value:
     root = build.emit(Power(1.0 / 3.0), build.emit(LAYERS["abs"], x, suffix="magnitude"), suffix="root")
     return arithmetic.multiply(build, root, build.emit(LAYERS["sign"], x, suffix="sign"))
@@ -333,7 +329,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "acosh": _composed(_area_cosine, np.arccosh, _at_least(1.0)),
     "atanh": _composed(_area_tangent, np.arctanh, _WITHIN),
     "erf": _tabulated("erf"),
-    "erfc": _composed(_erfc, lambda x: 1.0 - _erf(x)),
+    "erfc": _composed(activations.erfc, lambda x: 1.0 - _erf(x)),
     "sigmoid": _tabulated("sigmoid"),
     "max": _rising(arithmetic.maximum, np.maximum),
     "min": _rising(arithmetic.minimum, np.minimum),

@@ -50,6 +50,11 @@ def threshold(build: Builder, x: Value, bound: float, value: float) -> Value:
     return where(build, compare(build, Relation.GT, x, constant(bound), "above"), x, constant(value))
 
 
+def erfc(build: Builder, x: Value) -> Value:
+    """``1 - erf(x)``."""
+    return build.affine(build.emit(Activation("erf"), x, suffix="erf"), constant(-1.0), ONE)
+
+
 def hard_shrink(build: Builder, x: Value, bound: float = _HALF) -> Value:
     """``x`` where it is larger than the bound in size, 0 elsewhere."""
     if bound == _HALF:

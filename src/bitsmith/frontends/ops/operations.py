@@ -83,6 +83,7 @@ OPERATIONS: dict[str, Operation] = {
     "bitwise_not": Operation(logic.bitwise_not, "BatchNormalization, or Comparison of truth values"),
     "logical_not": Operation(logic.negation, "Comparison"),
     "where": Operation(logic.where, "Where, or a mask of softmax", 3),
+    "erfc": Operation(activations.erfc, "Activation and BatchNormalization"),
     "relu": Operation(activations.relu, "ReLU"),
     "threshold": Operation(activations.threshold, "ReLU, or Comparison and Where"),
     "hard_shrink": Operation(activations.hard_shrink, "Activation, or Absolute, Comparison and Where"),

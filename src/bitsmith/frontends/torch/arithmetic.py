@@ -152,12 +152,29 @@ def _one_hot(call: Call) -> Result:
 
 _ALIKE = (
     *("square", "sqrt", "rsqrt", "reciprocal", "sign", "floor", "ceil", "trunc", "log", "log2", "log10", "log1p"),
-    *("exp", "exp2", "expm1", "erf", "sin", "cos", "hypot", "sinh", "cosh", "asinh", "atan", "atan2", "logaddexp"),
+    *(
+        "exp",
+        "exp2",
+        "expm1",
+        "erf",
+        "erfc",
+        "sin",
+        "cos",
+        "hypot",
+        "sinh",
+        "cosh",
+        "asinh",
+        "atan",
+        "atan2",
+        "logaddexp",
+    ),
     *("maximum", "minimum", "negative", "absolute", "multiply", "floor_divide", "fmod"),
     *("logical_and", "logical_or", "logical_xor", "logical_not"),
 )
 _OTHERWISE = {
     "mul": "multiply",
+    "special_erf": "erf",
+    "special_erfc": "erfc",
     "fmax": "maximum",
     "fmin": "minimum",
     "neg": "negative",
