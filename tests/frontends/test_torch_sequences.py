@@ -115,6 +115,26 @@ def test_bags_of_the_rows_of_each_sample(mode: str, make: Callable[[str], nn.Mod
     _agrees(make(mode), np.random.default_rng(0).integers(0, 7, (60, 5)))
 
 
+class _Weighted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = nn.EmbeddingBag(7, 4, mode="sum", max_norm=0.5)
+        self.shares = nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rows(x, per_sample_weights=self.shares(self.rows(x)))
+
+
+@pytest.mark.parametrize("module", [_Weighted(), nn.Embedding(7, 4, max_norm=1.0, norm_type=1.0)])
+def test_rows_that_a_call_makes_shorter(module: nn.Module) -> None:
+    before = {name: x.clone() for name, x in module.named_parameters()}
+    _agrees(module, np.random.default_rng(0).integers(0, 7, (60, 5)))
+    bitsmith.convert(module, input_shape=(5,))
+    assert all(part.max_norm is not None for part in module.modules() if hasattr(part, "max_norm"))
+    assert all(x.requires_grad for x in module.parameters())
+    assert not torch.equal(next(iter(before.values())), next(module.parameters()))  # by the module's own calls
+
+
 class _Parts(nn.Module):
     """Bags that begin at places of all rows after one another."""
 

@@ -24,7 +24,7 @@ from bitsmith.frontends.builder.known import BY_SAMPLES
 from bitsmith.frontends.input_shapes import Example, InputShapes, sample_shapes
 from bitsmith.frontends.keras.live import LiveModel
 from bitsmith.frontends.torch.choices import check_choices, check_numbers, for_so_many
-from bitsmith.frontends.torch.hooks import hooked
+from bitsmith.frontends.torch.hooks import hooked, renormalized
 from bitsmith.frontends.torch.lengths import PACKED, refusing_lengths
 from bitsmith.layers.layer import Floats, Shape
 
@@ -95,7 +95,7 @@ def exported(
 
     _check_initialized(module)
     error: Exception | None = None
-    with evaluating(module), _quiet():
+    with evaluating(module), renormalized(module), _quiet():
         for inputs, axes in _inputs(module, examples, shapes):
             if error is not None and BY_SAMPLES[0] in str(error):  # what zeros of another type may hide
                 break

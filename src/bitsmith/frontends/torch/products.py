@@ -6,7 +6,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import finite
 from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.ops import equations
-from bitsmith.frontends.ops.arithmetic import add
+from bitsmith.frontends.ops.arithmetic import add, multiply
 from bitsmith.frontends.ops.attention import Mask, attention, repeated_heads
 from bitsmith.frontends.ops.contraction import affine_product, einsum
 from bitsmith.frontends.ops.reduction import REDUCERS
@@ -87,7 +87,7 @@ def _bags(call: Call) -> Result:
     x, build = call.tensor("indices"), call.build
     length = 0 if x.batch is None or x.rank != 1 else x.batch.merged
     even = length and _starts(call) == [[*range(0, count * length, length)] for count in build.counts]
-    others = [name for name in ("per_sample_weights", "padding_idx") if call.given(name)]
+    others = ["padding_idx"] * call.given("padding_idx")
     others += ["include_last_offset"] * call.flag("include_last_offset")
     if not even or others:
         raise UnsupportedError(
@@ -97,6 +97,11 @@ def _bags(call: Call) -> Result:
         )
     bags = view(build.within("bags"), x, [(count, length) for count in build.counts])
     rows = rows_of(build.within("rows"), call.trained_value("weight"), bags)
+    if call.given("per_sample_weights"):  # of sums
+        weights = view(
+            build.within("weights"), call.tensor("per_sample_weights"), [(n, length, 1) for n in build.counts]
+        )
+        rows = multiply(build.within("weighted"), rows, weights)
     reducer = REDUCERS[("sum", "mean", "max")[call.integer("mode", 0)]]
     return reducer.of(build, rows, (1,)), Unknown(), Unknown(), Unknown()
 
@@ -122,7 +127,7 @@ PRODUCTS: Operators = {
     "einsum": Translation(
         lambda call: equations.einsum(call.build, call.text("equation", ""), call.tensors("tensors")),
         "Einsum or EinsumDense",
-    ),
+    ).ignoring("path"),  # which says the order of the products
     "bilinear": Translation(_bilinear, "EinsumDense, Einsum and Add"),
     "scaled_dot_product_attention": Translation(_attention, "Einsum and Softmax"),
     "_weight_norm": Translation(_weight_norm, "Constant"),
