@@ -152,23 +152,8 @@ def _one_hot(call: Call) -> Result:
 
 _ALIKE = (
     *("square", "sqrt", "rsqrt", "reciprocal", "sign", "floor", "ceil", "trunc", "log", "log2", "log10", "log1p"),
-    *(
-        "exp",
-        "exp2",
-        "expm1",
-        "erf",
-        "erfc",
-        "sin",
-        "cos",
-        "hypot",
-        "sinh",
-        "cosh",
-        "asinh",
-        "atan",
-        "atan2",
-        "logaddexp",
-    ),
-    *("maximum", "minimum", "negative", "absolute", "multiply", "floor_divide", "fmod"),
+    *("exp", "exp2", "expm1", "erf", "erfc", "sin", "cos", "hypot", "sinh", "cosh", "asinh", "atan", "atan2"),
+    *("maximum", "minimum", "negative", "absolute", "multiply", "floor_divide", "fmod", "logaddexp"),
     *("logical_and", "logical_or", "logical_xor", "logical_not"),
 )
 _OTHERWISE = {
