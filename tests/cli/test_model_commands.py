@@ -191,6 +191,20 @@ def test_a_stream_circuit_from_the_shell(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.ci
+def test_explain_says_the_words_of_trees_once(tmp_path: Path) -> None:
+    xgboost = pytest.importorskip("xgboost")
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    trees = xgboost.XGBClassifier(n_estimators=2, max_depth=1).fit(x, x[:, 0] > 0)
+    trees.save_model(tmp_path / "trees.json")
+    explained = _run("explain", tmp_path / "trees.json")
+    assert explained.exit_code == 0, explained.stderr
+    told = " ".join(explained.stdout.split())
+    assert told.count("2 trees with up to 1 decision") == 1
+    assert told.count("Rounding of an input could change a decision") == 1
+
+
+@pytest.mark.slow
 def test_explain_writes_what_fits(tmp_path: Path) -> None:
     path = tmp_path / "fits.yml"
     arguments = (DIGITS, "--part", "LFE5U-25F", "--no-check")

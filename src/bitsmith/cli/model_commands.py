@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -93,7 +93,8 @@ def explain(
             document["problems"] = [error_document(problem) for problem in model.problems]
             terminal.show(document, *refused(model, said))
             raise typer.Exit(FAILED)
-        terminal.begin(_layers(model), model.fidelity)
+        said_below = {*model.fidelity.words, *map(str, model.fidelity.bounds)}
+        terminal.begin(_layers(model, said_below), model.fidelity)
         with terminal.working("estimating"):
             account = of_model(model)
         assert account.estimate is not None
@@ -356,11 +357,12 @@ def _told(model: Model) -> dict[str, object]:
     return {**asdict(design), "fidelity": model.fidelity.document()}
 
 
-def _layers(model: Model) -> RenderableType:
+def _layers(model: Model, said_elsewhere: Collection[str] = ()) -> RenderableType:
+    """The table of layers with the notes of the conversion, but those that are ``said_elsewhere``."""
     from bitsmith.report.summary import rows
     from bitsmith.report.terminal import LayersTable
 
-    target, notes = model.target, model.notes
+    target, notes = model.target, tuple(note for note in model.notes if note not in said_elsewhere)
     layers = rows(model.network, model.program)
     return LayersTable(model.network.name, layers, target.part, target.clock_period_ns, notes)
 
