@@ -62,7 +62,8 @@ class Replay:
     @property
     def table(self) -> Memory:
         """The memory of these rows."""
-        return table(len(self.rows), sum(self.count_bits), differing_bits(self.rows))
+        rows = self.rows
+        return table(len(rows), sum(self.count_bits), differing_bits(rows))
 
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
         return [Memory(self.places, takes[0].bits, Words.BY_ADDRESS, stays=False), self.table]

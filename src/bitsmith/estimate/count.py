@@ -281,9 +281,8 @@ class Count:
         """A memory of ``depth`` tokens, read in the order of a table of ``rows`` of ``width`` bits."""
         places, reads = addressed(depth), len(rows)
         address = (places - 1).bit_length()
-        self.ff += self.contents(rows, width) * self.area.memory.suits_table(
-            reads * width
-        )  # read ahead, into a register
+        differing = self.contents(rows, width)
+        self.ff += differing * self.area.memory.suits_table(reads * width)  # it is read ahead, into a register
         self.places(address + depth.bit_length() + (reads - 1).bit_length())
         self.ff += address + depth.bit_length()
         if not self.memory(Words.BY_ADDRESS, places, taken.bits, column):
