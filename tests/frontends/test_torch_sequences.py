@@ -135,6 +135,20 @@ def test_rows_that_a_call_makes_shorter(module: nn.Module) -> None:
     assert not torch.equal(next(iter(before.values())), next(module.parameters()))  # by the module's own calls
 
 
+class _Direct(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = nn.Embedding(7, 4, max_norm=0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rows(x) @ self.rows.weight.T
+
+
+def test_rows_that_lookups_before_made_shorter_are_not_read_directly() -> None:
+    with pytest.raises(UnsupportedError, match=r"rows\.weight: an embedding's weights with max_norm"):
+        bitsmith.convert(_Direct(), input_shape=(5,))
+
+
 class _Parts(nn.Module):
     """Bags that begin at places of all rows after one another."""
 

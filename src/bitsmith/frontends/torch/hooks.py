@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+from bitsmith.errors import UnsupportedError
 
 if TYPE_CHECKING:
     import torch
@@ -23,15 +25,17 @@ def replaced(stack: contextlib.ExitStack, part: torch.nn.Module | ModuleType, na
 
 
 @contextlib.contextmanager
-def renormalized(module: torch.nn.Module) -> Iterator[None]:
-    """``module`` with embeddings whose rows are as long as a call leaves them: ``max_norm`` at most."""
+def renormalized(module: torch.nn.Module) -> Iterator[Collection[str]]:
+    """``module`` with embeddings whose rows are as long as a call leaves them, ``max_norm`` at most: yields their parameters."""
     import torch
 
-    parts = [part for part in module.modules() if isinstance(part, torch.nn.Embedding | torch.nn.EmbeddingBag)]
-    parts = [part for part in parts if part.max_norm is not None]
+    kinds, names = (torch.nn.Embedding, torch.nn.EmbeddingBag), list[str]()
+    parts = {
+        path: part for path, part in module.named_modules() if isinstance(part, kinds) and part.max_norm is not None
+    }
     shared = [id(x) for _, x in module.named_parameters(remove_duplicate=False)] if parts else []
     with contextlib.ExitStack() as stack:
-        for part in parts:
+        for path, part in parts.items():
             weight, own = part.weight, part._parameters
             if shared.count(id(weight)) == 1:  # others would read rows as they were before
                 rows = torch.arange(len(weight), device=weight.device)
@@ -39,7 +43,24 @@ def renormalized(module: torch.nn.Module) -> Iterator[None]:
                 stack.callback(own.__setitem__, "weight", weight)
                 own["weight"] = torch.nn.Parameter(short, requires_grad=False)
                 replaced(stack, part, "max_norm", None)
-        yield
+                names.append(f"{path}.weight" if path else "weight")
+        yield names
+
+
+def check_rows(program: torch.export.ExportedProgram, names: Collection[str]) -> None:
+    """Check that ``program`` reads the parameters ``names``, of :func:`renormalized`, by the indices of their rows alone.
+
+    Raises:
+        UnsupportedError: it reads them otherwise, and what it finds there depends on the rows that were looked up before.
+    """
+    inputs = program.graph_signature.inputs_to_parameters
+    for node in program.graph.nodes:
+        if inputs.get(node.name) in names and any("embedding" not in str(user.target) for user in node.users):
+            raise UnsupportedError(
+                "an embedding's weights with max_norm, which each call changes, as a tensor",
+                where=inputs[node.name],
+                accepted="rows of it at indices",
+            )
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from bitsmith.frontends.builder.known import BY_SAMPLES
 from bitsmith.frontends.input_shapes import Example, InputShapes, sample_shapes
 from bitsmith.frontends.keras.live import LiveModel
 from bitsmith.frontends.torch.choices import check_choices, check_numbers, for_so_many
-from bitsmith.frontends.torch.hooks import hooked, renormalized
+from bitsmith.frontends.torch.hooks import check_rows, hooked, renormalized
 from bitsmith.frontends.torch.lengths import PACKED, refusing_lengths
 from bitsmith.layers.layer import Floats, Shape
 
@@ -95,7 +95,7 @@ def exported(
 
     _check_initialized(module)
     error: Exception | None = None
-    with evaluating(module), renormalized(module), _quiet():
+    with evaluating(module), renormalized(module) as shorter, _quiet():
         for inputs, axes in _inputs(module, examples, shapes):
             if error is not None and BY_SAMPLES[0] in str(error):  # what zeros of another type may hide
                 break
@@ -111,9 +111,13 @@ def exported(
             with shown_quantizers(module, inputs), shown_modules(module, inputs), refusing_lengths(module):
                 for traced in (False, True):
                     try:
-                        return saved(_export(torch.fx.symbolic_trace(module) if traced else module, inputs, axes))
+                        program = _export(torch.fx.symbolic_trace(module) if traced else module, inputs, axes)
+                        archive = saved(program)
                     except Exception as raised:  # torch hands on whatever the module's code raises
                         error = error or raised
+                        continue
+                    check_rows(program, shorter)
+                    return archive
     watched = any(type(part).__module__ in _WATCHING for part in module.modules())
     reason, remedy = _FOR_PROCESSORS if watched else _reason(str(error))
     if is_script(module) and not remedy:
