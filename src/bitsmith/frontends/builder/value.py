@@ -289,7 +289,7 @@ def constant(
 def typed(values: Floats | float, kind: Kind) -> Value:
     """Numbers as a constant of the ``kind``: integers have no fraction, and what is not 0 is true."""
     found = np.trunc(values) if kind.is_integer else np.asarray(values)
-    return constant(as_weights(found != 0.0 if kind is Kind.BOOL and not np.all(np.isnan(found)) else found), kind=kind)
+    return constant(as_weights(found != 0.0 if kind is Kind.BOOL else found), kind=kind)
 
 
 def held(x: Value) -> Value:

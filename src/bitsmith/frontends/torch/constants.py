@@ -1,6 +1,7 @@
 """PyTorch's tensors that are given rather than computed."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -18,15 +19,24 @@ def _typed(call: Call, numbers: Floats | float) -> Value:
 
 
 def _filled(value: float | None) -> Translation:
-    """A constant tensor of a shape that is given; None is the argument ``fill_value``, NaN what is not written yet."""
+    """A constant tensor of a shape that is given; None is the argument ``fill_value``."""
+    return _of_shape(lambda call: _typed(call, call.number("fill_value") if value is None else value))
+
+
+def _of_shape(number: Callable[[Call], Value]) -> Translation:
+    """A ``number`` in all places of a shape that is given."""
 
     def read(call: Call) -> Result:
-        number = _typed(call, call.number("fill_value") if value is None else value)
         call.ignore("self")  # of which only the type counts
         sizes = call.shapes("size") if call.given("size") else call.build.sizes(call.tensor())
-        return shape.expand(call.build, number, sizes)
+        return shape.expand(call.build, number(call), sizes)
 
     return Translation(read, "Constant").ignoring(*STORAGE)
+
+
+def _unwritten(call: Call) -> Value:
+    """NaN of any type, which stands for what nothing has been written to yet."""
+    return constant(math.nan, kind=call.kind_of_result() or Kind.REAL)
 
 
 def _is_nan(call: Call) -> Result:
@@ -68,7 +78,7 @@ _TRIANGLE = "Constant or Multiply"
 CONSTANTS: dict[str, Translation] = {
     **dict.fromkeys(("zeros", "zeros_like", "new_zeros"), _filled(0.0)),
     **dict.fromkeys(("ones", "ones_like", "new_ones"), _filled(1.0)),
-    **dict.fromkeys(("empty", "empty_like", "new_empty"), _filled(math.nan)),
+    **dict.fromkeys(("empty", "empty_like", "new_empty"), _of_shape(_unwritten)),
     **dict.fromkeys(("full", "full_like", "new_full"), _filled(None)),
     **dict.fromkeys(("isnan", "isinf"), Translation(_is_nan, "Constant")),
     "arange": Translation(_arange, "Constant").ignoring(*STORAGE),
