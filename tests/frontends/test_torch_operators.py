@@ -265,7 +265,7 @@ SHAPES: dict[str, Any] = {
     "folded": lambda x: functional.fold(x.transpose(1, 2).flatten(2), (8, 4), (2, 2), padding=(1, 0), stride=(2, 1)),
     "slice_written": lambda x: torch.slice_scatter(x, x[:, :, :2] * 2.0, 2, 1, 4, 2),
     "number_written": lambda x: torch.select_scatter(x, x[:, 0], 1, -1),
-    "diagonal_written": lambda x: torch.diagonal_scatter(x, x[:, :, :3, 0] * 2.0, 1, 2, 3),
+    "diagonal_written": lambda x: torch.diagonal_scatter(x, x[:, :, :, 0] * 2.0, 1, 2, 3),
     "assigned": _assigned,
     "triangle": lambda x: x.tril(1) + torch.triu(x, -1),
     "tiled": lambda x: x.tile(2, 1, 3),
