@@ -166,24 +166,27 @@ def page() -> str:
     for kind in LAYERS:
         if kind not in tried:
             raise ProgramError(f"layer {kind} has no example", remedy="add a small one to EXAMPLES in the layer's file")
-    parts = [_HEAD]
-    for frontend in FRONTENDS:
-        own = {
-            name: limits(translation.read, "bitsmith.frontends", frontend.call)
-            for name, translation in frontend.translations.items()
-        }
-        shared = _frequent(own.values())
-        whole = [*dict.fromkeys((*limits(frontend.read, "bitsmith.frontends"), *shared))]
-        entries = [
-            _entry(f"<code>{escape(name)}</code> becomes {escape(frontend.translations[name].becomes)}", found, whole)
-            for name, found in own.items()
-        ]
-        parts.append(_section(frontend.name, f"{len(own)} names of {frontend.name}", whole, entries))
+    parts = [_HEAD, *map(frontend_section, FRONTENDS)]
     layers = {kind: _refused(layer) for kind, layer in LAYERS.items()}
     shared = _frequent(layers.values())
     entries = [_entry(_layer(kind, LAYERS[kind], tried[kind]), layers[kind], shared) for kind in LAYERS]
     parts.append(_section("Layers of bitsmith", f"{len(LAYERS)} layers that these become", shared, entries))
     return "\n".join([*parts, _FILTER])
+
+
+def frontend_section(frontend: Frontend) -> str:
+    """The part of the page with the names of one framework, for which nothing runs."""
+    own = {
+        name: limits(translation.read, "bitsmith.frontends", frontend.call)
+        for name, translation in frontend.translations.items()
+    }
+    shared = _frequent(own.values())
+    whole = [*dict.fromkeys((*limits(frontend.read, "bitsmith.frontends"), *shared))]
+    entries = [
+        _entry(f"<code>{escape(name)}</code> becomes {escape(frontend.translations[name].becomes)}", found, whole)
+        for name, found in own.items()
+    ]
+    return _section(frontend.name, f"{len(own)} names of {frontend.name}", whole, entries)
 
 
 def _frequent(found: Iterable[Sequence[str]]) -> list[str]:

@@ -10,7 +10,7 @@ import ast
 import inspect
 import sys
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import CodeType, FunctionType, MethodType, ModuleType
 
 from bitsmith.errors import UnsupportedError
@@ -58,13 +58,19 @@ def _reachable(function: object, within: str, owner: type | None) -> Iterator[Fu
             if isinstance(value, type) and value.__module__ == one.__module__:
                 owners.append(value)
             waiting += list(value.values()) if isinstance(value, dict) else [value]
-            waiting += [inspect.getattr_static(holder, name, None) for holder in (*owners, *modules)]
+            waiting += [_attribute(holder, name) for holder in (*owners, *modules)]
 
 
-def _names(code: CodeType) -> set[str]:
+@cache
+def _attribute(owner: type | ModuleType, name: str) -> object:
+    return inspect.getattr_static(owner, name, None)
+
+
+@cache
+def _names(code: CodeType) -> frozenset[str]:
     """Globals and attributes that the code or a function within it mentions."""
     inner = (_names(constant) for constant in code.co_consts if isinstance(constant, CodeType))
-    return set(code.co_names).union(*inner)
+    return frozenset(code.co_names).union(*inner)
 
 
 @lru_cache(maxsize=64)

@@ -15,7 +15,7 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.table import LAYERS
-from generate.layers import FRONTENDS, examples, executions, network, page
+from generate.layers import FRONTENDS, Frontend, examples, executions, frontend_section, network, page
 from generate.refusals import limits
 from tests.layers.agreement import assert_compiled, assert_simulated
 
@@ -27,6 +27,12 @@ MOST = 7
 @pytest.mark.ci
 def test_page_is_what_the_code_writes() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "renew it: make docs"
+
+
+@pytest.mark.parametrize("frontend", FRONTENDS, ids=lambda frontend: frontend.name)
+def test_page_has_what_readers_refuse(frontend: Frontend) -> None:
+    """The part of the page that each change of a reader makes stale is checked among the fast tests."""
+    assert frontend_section(frontend) in PAGE.read_text(encoding="utf-8"), "renew it: make docs"
 
 
 def test_every_layer_has_one_example_and_runs_everywhere() -> None:
