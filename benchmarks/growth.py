@@ -1,7 +1,8 @@
 """Growth of circuits, and of the time that planning and writing them takes, with what they compute: each step beside the work.
 
 ``growth.py [CURVE...]``. A row for each size of each curve: look-up tables, seconds of processor time to estimate and to write,
-and how many times each is that of the row before. What grows by more than the work does, and a quarter, is marked: ``<<``.
+and how many times each is that of the row before. Look-up tables that grow by more than what is computed at once, and a quarter,
+and seconds that grow by more than what is computed in a frame, and a quarter, are marked: ``<<``.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ STEEP, QUICK_S = 1.25, 0.5
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A network of each of some ``sizes``; ``work`` is what it computes in a frame, and its circuit may not outgrow."""
+    """A network of each of some ``sizes``: ``at_once`` limits the growth of its circuit, ``work`` in a frame that of seconds."""
 
     build: Callable[[int], keras.Model]
     sizes: Sequence[int]
+    at_once: Callable[[int], float]
     work: Callable[[int], float]
     options: Mapping[str, object]
 
@@ -64,17 +66,39 @@ def dense(units: int) -> keras.Model:
     return keras.Model(x, layers.Dense(units)(x))
 
 
+def constant(size: int) -> float:
+    """What does not depend on the size."""
+    return 1.0
+
+
+def linear(size: int) -> float:
+    """What is proportional to the size."""
+    return float(size)
+
+
+def squared(size: int) -> float:
+    """What is proportional to the square of the size."""
+    return float(size * size)
+
+
+def inverse(size: int) -> float:
+    """What is inversely proportional to the size."""
+    return 1.0 / size
+
+
 STREAM, PARALLEL = {"io_type": "io_stream"}, {"io_type": "io_parallel"}
 CURVES = {
     # Products of a row share multipliers R times, so that these grow with its tokens.
-    "tokens": Curve(attention, (4, 8, 16, 32), lambda n: n, {**STREAM, "reuse_factor": 8}),
-    "tokens at once": Curve(attention, (4, 8, 16), lambda n: n * n, {**PARALLEL, "reuse_factor": 8}),
-    "steps at once": Curve(recurrent, (4, 8, 16, 32), lambda n: n, {**PARALLEL, "reuse_factor": 16}),
-    "steps in a stream": Curve(recurrent, (4, 8, 16, 32, 128), lambda n: 1, {**STREAM, "reuse_factor": 16}),
-    "channels": Curve(lambda n: convolution(16, n), (8, 16, 32, 64), lambda n: n * n, {**STREAM, "reuse_factor": 64}),
-    "pixels": Curve(lambda n: convolution(n, 8), (32, 64, 128, 256), lambda n: n * n, {**STREAM, "reuse_factor": 576}),
-    "weights": Curve(dense, (64, 128, 256, 512), lambda n: n * n, {**PARALLEL, "reuse_factor": 64}),
-    "one over reuse": Curve(lambda n: dense(128), (512, 128, 32, 8), lambda n: 1 / n, PARALLEL),
+    "tokens": Curve(attention, (4, 8, 16, 32), linear, linear, {**STREAM, "reuse_factor": 8}),
+    "tokens at once": Curve(attention, (4, 8, 16), squared, squared, {**PARALLEL, "reuse_factor": 8}),
+    "steps at once": Curve(recurrent, (4, 8, 16, 32), linear, linear, {**PARALLEL, "reuse_factor": 16}),
+    "steps in a stream": Curve(recurrent, (4, 8, 16, 32, 128, 512), constant, linear, {**STREAM, "reuse_factor": 16}),
+    "channels": Curve(lambda n: convolution(16, n), (8, 16, 32, 64), squared, squared, {**STREAM, "reuse_factor": 64}),
+    "pixels": Curve(
+        lambda n: convolution(n, 8), (32, 64, 128, 256), constant, squared, {**STREAM, "reuse_factor": 576}
+    ),
+    "weights": Curve(dense, (64, 128, 256, 512), squared, squared, {**PARALLEL, "reuse_factor": 64}),
+    "one over reuse": Curve(lambda n: dense(128), (512, 128, 32, 8), inverse, inverse, PARALLEL),
 }
 
 
@@ -93,10 +117,10 @@ def measured(curve: Curve, size: int) -> tuple[float, float, float]:
     return luts, planned - start, time.process_time() - planned
 
 
-def grown(before: float, now: float, work: float, least: float) -> str:
-    """How many times as much it is, marked if that is more than the ``work`` grows by."""
+def grown(before: float, now: float, limit: float, least: float) -> str:
+    """How many times as much it is, marked if that is more than what it may grow by."""
     times = now / max(before, least)
-    return f"{times:.2f}{' <<' if now > least and times > STEEP * max(work, 1.0) else ''}"
+    return f"{times:.2f}{' <<' if now > least and times > STEEP * max(limit, 1.0) else ''}"
 
 
 def main() -> None:
@@ -104,20 +128,32 @@ def main() -> None:
     warnings.simplefilter("ignore")
     for name in sys.argv[1:] or CURVES:
         curve, before = CURVES[name], None
-        table = Table("size", "work: times", "LUT", "times", "plan: s", "times", "write: s", "times", title=name)
+        table = Table(
+            "size", "at once", "in a frame", "LUT", "times", "plan: s", "times", "write: s", "times", title=name
+        )
         for size in curve.sizes:
             luts, planned, written = measured(curve, size)
             if before is None:
-                table.add_row(str(size), "", f"{luts:,}", "", f"{planned:.1f}", "", f"{written:.1f}", "")
+                table.add_row(str(size), "", "", f"{luts:,}", "", f"{planned:.1f}", "", f"{written:.1f}", "")
             else:
                 last, found = before
-                work = curve.work(size) / curve.work(last)
+                at_once, work = (of(size) / of(last) for of in (curve.at_once, curve.work))
+                limits = (at_once, 0.0), (work, QUICK_S), (work, QUICK_S)
                 steps = (
-                    grown(was, now, work, least)
-                    for was, now, least in zip(found, (luts, planned, written), (0.0, QUICK_S, QUICK_S), strict=True)
+                    grown(was, now, *limit)
+                    for was, now, limit in zip(found, (luts, planned, written), limits, strict=True)
                 )
                 of_luts, of_plan, of_text = steps
-                row = (f"{work:.2f}", f"{luts:,}", of_luts, f"{planned:.1f}", of_plan, f"{written:.1f}", of_text)
+                row = (
+                    f"{at_once:.2f}",
+                    f"{work:.2f}",
+                    f"{luts:,}",
+                    of_luts,
+                    f"{planned:.1f}",
+                    of_plan,
+                    f"{written:.1f}",
+                    of_text,
+                )
                 table.add_row(str(size), *row)
             before = size, (luts, planned, written)
         Console().print(table)
