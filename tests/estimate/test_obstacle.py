@@ -87,7 +87,8 @@ def test_fifos_outside_are_a_remedy_where_these_are_in_the_way() -> None:
     assert stored is not None and fits(stored.size, short)
     assert _stored(program, none_left, replace(asked, part=none_left)) is None
     assert _stored(program, short, replace(asked, part=short, weights_rate=8.0)) is None
-    found = replace(obstacle(program, short, asked), stored=stored)
+    found = obstacle(program, short, replace(asked, part=short))
+    assert found.stored == stored and found.fetched is None
     assert (
         f"200 ns, 75 %' as your memory is, for FIFOs outside: at least about {stored.size.lut:,} LUTs of 53,200"
         in str(way_out(found, short, tried_bits=False))

@@ -40,7 +40,7 @@ _NEARLY = 1.25
 """Times the room within which needs may rise from one interval to a longer one, as multipliers become of another kind."""
 
 _LOOKED = 3
-"""Intervals that are looked at with their FIFOs before the longest one is: mostly one of them has room."""
+"""Intervals that are looked at with their FIFOs before the longest one is: mostly one has room. One where that takes long."""
 
 _Way = TypeVar("_Way")
 
@@ -284,7 +284,7 @@ class _Paces:
             return
         bare = first_step(self.least, self.most, lambda step: not self._lacks(step, _NEARLY, _never))
         steps = filter(promising, range(bare, self.most + 1))
-        yield from islice(steps, _LOOKED)
+        yield from islice(steps, 1 if bare in self.bare else _LOOKED)
         if (following := next(steps, None)) is None or self._lacks(self.most, 1.0, self.nearly):
             return
 

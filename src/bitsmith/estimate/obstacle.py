@@ -14,6 +14,7 @@ from bitsmith.errors.remedies import Call, Remedy, given, remedy
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import Fit, fastest_in_turn, slowest, slowest_in_turn
 from bitsmith.estimate.needs import Need, fits, needs
+from bitsmith.estimate.size import estimate_without_fifos
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import weights_of
@@ -37,7 +38,7 @@ class Obstacle:
         external: the fewest layers without whose weights the resource is enough; empty if these are many, or not enough.
         fetched: the smallest circuit of layers in turn whose weights lie in a memory outside, if these are in the way; it may
             still be too large.
-        stored: the smallest circuit side by side whose FIFOs lie in such a memory, if it fits and these are in the way.
+        stored: the smallest circuit side by side whose FIFOs lie in such a memory, if it fits and all but these has room.
     """
 
     smallest: Fit
@@ -93,17 +94,19 @@ def obstacle(program: Program, part: Part, directives: Directives) -> Obstacle:
     need = _scarcest(least.size, part)
     if need.resource != _MEMORY:
         return Obstacle(least, need, (), None, None)
-    taken, room = need.by_layer(least.size), need.comfortably * need.available
+    bare, room = estimate_without_fifos(program, least.directives, part.family), need.comfortably * need.available
+    stored = _stored(program, part, directives) if fits(bare, part) else None
+    taken = need.by_layer(bare)
     weighted = {node.layer for node in program.nodes if weights_of(program, node) is not None} & taken.keys()
     layers = sorted(weighted, key=lambda layer: -taken[layer])
     left = list(accumulate((taken[layer] for layer in layers), operator.sub, initial=float(need.needed)))
     if left[-1] > room:  # whatever becomes of weights; a plan with these in a memory outside may take a minute
-        return Obstacle(least, need, (), None, _stored(program, part, directives))
+        return Obstacle(least, need, (), None, stored)
     fewest = next(number for number, blocks in enumerate(left) if blocks <= room)
     external = tuple(layers[:fewest]) if fewest <= _NAMED else ()
-    fetched = _fetched(program, part, directives)
+    fetched = None if stored else _fetched(program, part, directives)
     smaller = fetched is not None and crowding(fetched.size, part) < crowding(least.size, part)
-    return Obstacle(least, need, external, fetched if smaller else None, None)
+    return Obstacle(least, need, external, fetched if smaller else None, stored)
 
 
 def _fetched(program: Program, part: Part, directives: Directives) -> Fit | None:

@@ -125,6 +125,14 @@ def _usual_budget(family: Family) -> float:
     return family.delays.budget(family.clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY * family.clock_period_ns)
 
 
+def estimate_without_fifos(program: Program, directives: Directives, family: Family) -> Size:
+    """A rough size, with FIFOs and memories of windows of one place each: the least that a layout takes, whatever its pace."""
+    directives = replace(directives, block=family.area.block)
+    if directives.unrolled(program):
+        return guess_layout(program, directives, family, None)
+    return estimate_network(partition(program, directives), directives, family, planned=False)
+
+
 def guess_layout(program: Program, directives: Directives, family: Family, budget_ns: float | None) -> Size:
     """A rough size, for which no circuit is made: what to compare many layouts or formats by.
 
