@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from bitsmith.devices.parts import resolve_part
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
+from bitsmith.mapping.directives import Directives
 from tests.mapping.test_engines import FORMAT, engines, shared
 from tests.mapping.test_partition import assert_same
 
@@ -67,3 +71,38 @@ def test_single_numbers_belong_to_no_engine() -> None:
         less = builder.max(builder.sub(total, builder.const(1)), builder.const(0))
     program = builder.program([("y", builder.mul(less, less))])
     assert not engines(assert_same(program, shared(program, 100)))
+
+
+def scaled(seed: int) -> Program:
+    """Dense layers, each with another function of what factors of its channels make of its sums."""
+    builder, rng = ProgramBuilder(), np.random.default_rng(seed)
+    x = builder.input("x", (6,), FORMAT)
+    for place in range(3):
+        with builder.layer(f"dense{place}"):
+            x = builder.linear(x, rng.integers(-15, 16, (x.shape[-1], 5)), 5)
+            x = builder.add(x, builder.const(rng.integers(-9, 9, 5), 3))
+            x = builder.max(x, builder.const(0)) if place == 1 else x
+            factors = rng.integers(-1 << 18 + place, 1 << 18 + place, 5)
+            x = builder.mul(x, builder.const(factors, 18 - place))
+            x = builder.cast(builder.abs(x) if place == 2 else x, FORMAT)
+    return builder.program([("y", x)])
+
+
+def products(program: Program, directives: Directives) -> int:
+    """Products with factors of the choice, on the engine for a program, which computes the same."""
+    (engine,) = engines(assert_same(program, directives))
+    of_engine = engine.program
+    arguments = [
+        of_engine.nodes[arg].op for node in of_engine.nodes if isinstance(node.op, ops.Mul) for arg in node.args
+    ]
+    return sum(not isinstance(arg, ops.Const) for arg in arguments) // 2
+
+
+def test_functions_share_a_multiplier_where_a_part_has_too_few() -> None:
+    """A part without blocks has look-up tables for several, unless it is small."""
+    for seed in range(3):
+        program, numbers = scaled(seed), list[int]()
+        for name in ("iCE40UP5K-SG48", "LFE5U-25F-6BG256C", "iCE40HX8K-CT256", "iCE40HX1K-TQ144"):
+            numbers.append(products(program, replace(shared(program, 100), part=resolve_part(name))))
+        assert products(program, shared(program, 100)) == 3
+        assert numbers == [1, 3, 3, 1]

@@ -88,7 +88,7 @@ def _shared(program: Program, directives: Directives) -> list[list[Way]]:
     """The longest parts of the program that can share an engine, each in all ways, with their functions."""
     builder = DataflowBuilder(program, directives)
     parts = [units for units in _parts(builder, units_of(builder)) if _products(units) >= _LEAST_PRODUCTS]
-    return [[way_of(way) for way in _ways(builder, units)] for units in parts]
+    return [[way_of(way, directives.part) for way in _ways(builder, units)] for units in parts]
 
 
 def _parts(builder: DataflowBuilder, units: Sequence[Unit]) -> Iterator[tuple[Unit, ...]]:
@@ -123,7 +123,7 @@ def _visiting(program: Program, directives: Directives) -> list[Way]:
         most = max((words[units] for units in several), default=0)
         units = joined(builder, [units for units, size in words.items() if size <= most])
         if units and len(visits_of(units)) > 1 and are_whole(units, some):
-            ways.append(way_of(units))
+            ways.append(way_of(units, directives.part))
     return ways
 
 

@@ -2,14 +2,15 @@
 
 What is done alike but for places of the binary point, limits and constants shares a circuit: sums are shifted to one place first,
 and limits and constants come from tables. A number, the choice, says which of them: that of the layer, or where channels of a
-layer differ one that is stored for each channel.
+layer differ one that is stored for each channel. Other circuits share multipliers alone, where a part has too few of these.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bitsmith.devices.family import Part
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
@@ -18,6 +19,9 @@ from bitsmith.mapping.engine.steps import Following, frac_of
 from bitsmith.mapping.engine.units import Unit
 from bitsmith.mapping.engine.ways import Group, Moved, Numbers, Way, groups_of, numbered
 from bitsmith.passes.program import simplify
+
+_MOST = 0.5
+"""The share of a part's multiplier blocks, or look-up tables, that products with factors of the choice may take."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,8 +37,41 @@ class TokenFunction:
     choices: tuple[Ints, ...]
 
 
-def token_function(units: Sequence[Unit]) -> TokenFunction:
-    """The function for ``units`` in turn."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Product:
+    """A product of a value with the factor of each choice, of so many fractional bits."""
+
+    value: Value
+    factors: Mapping[int, int]
+    frac: int
+
+    @property
+    def reach(self) -> Span:
+        """Raw values that it may have."""
+        ends = [one * factor for one in self.value.type.raw_range for factor in self.factors.values()]
+        return Span(0, min(ends), max(ends))
+
+
+def token_function(units: Sequence[Unit], part: Part | None) -> TokenFunction:
+    """The function for ``units`` in turn, with one multiplier for all factors where ``part`` has no room for several."""
+    found = _made(units, shares=False)
+    return found if part is None or _has_room(found.program, part) else _made(units, shares=True)
+
+
+def _has_room(program: Program, part: Part) -> bool:
+    """Return True if products of two values leave room in ``part`` for others."""
+    of_two = [
+        program.types(node.args)
+        for node in program.nodes
+        if isinstance(node.op, ops.Mul) and not any(isinstance(program.nodes[arg].op, ops.Const) for arg in node.args)
+    ]
+    areas = [part.family.area.multiplier(x.max_width, y.max_width) for x, y in of_two]
+    blocks, luts = (sum(taken) for taken in zip(*areas, strict=True)) if areas else (0, 0)
+    return blocks <= _MOST * part.die.dsps and luts <= _MOST * part.die.luts
+
+
+def _made(units: Sequence[Unit], *, shares: bool) -> TokenFunction:
+    """The function; groups of ways whose circuits differ ``share`` a multiplier, or have one each."""
     groups = groups_of(units)
     numbers, choices = numbered(units, groups)
     places = {(way.unit, way.function): way.first + group.bias_frac for group in groups for way in group.ways}
@@ -49,8 +86,8 @@ def token_function(units: Sequence[Unit]) -> TokenFunction:
         builder, "bias", min([*lows, *(-room for room in rooms)]), max([*highs, *(room - 1 for room in rooms)])
     )
     choice = _input(builder, "choice", 0, max(1, *numbers.values()))
-    functions = _Functions(builder, units, numbers, choice)
-    results = [(group, functions.function(group, total, bias)) for group in groups]
+    functions = _Functions(builder, units, numbers, choice, shares)
+    results = [*zip(groups, functions.functions(groups, total, bias), strict=True)]
     last = len(units) - 1
     kept = functions.result(results, lambda way: way.unit != last) if last else total
     given = functions.result(results, lambda way: way.unit == last)
@@ -79,15 +116,36 @@ class _Functions:
     units: Sequence[Unit]
     numbers: Numbers
     choice: Value
+    shares: bool
 
-    def function(self, group: Group, total: Value, bias: Value) -> Value:
-        """The results of the ways of a group, as raw values."""
+    def functions(self, groups: Sequence[Group], total: Value, bias: Value) -> list[Value]:
+        """The results of the ways of each group, as raw values."""
+        running = {index: self._function(group, total, bias) for index, group in enumerate(groups)}
+        results, products = dict[int, Value](), dict[int, Value]()
+        while running:
+            wanted = dict[int, _Product]()
+            for index, function in [*running.items()]:
+                try:
+                    wanted[index] = function.send(products.get(index))
+                except StopIteration as end:
+                    results[index] = end.value
+                    del running[index]
+            products = dict(zip(wanted, self._multiplied([*wanted.values()]), strict=True))
+        return [results[index] for index in range(len(groups))]
+
+    def _function(self, group: Group, total: Value, bias: Value) -> Generator[_Product, Value | None, Value]:
+        """The results of the ways of a group; products are asked for where groups share these."""
         numbers = [self.numbers[way.unit, way.function] for way in group.ways]
         units = [self.units[way.unit] for way in group.ways]
         columns = iter([dict(zip(numbers, each, strict=True)) for each in zip(*group.parameters, strict=True)])
         added = self._moved(bias, -group.bias_frac) if any(bool(np.any(unit.bias != 0)) for unit in units) else None
         values = [total]
         for index, step in enumerate(group.ways[0].steps):
+            if isinstance(step, Following) and self.shares and isinstance(step.op, ops.Mul):
+                product = yield _Product(values[step.values[0]], next(columns), group.fracs[index][0])
+                assert product is not None, "what was asked for"
+                values.append(product)
+                continue
             if isinstance(step, Following):
                 values.append(self._applied(values, step, group, index, columns))
                 continue
@@ -98,6 +156,21 @@ class _Functions:
             if index == 0 and added is not None:
                 values[-1] = self.builder.apply(ops.Add(), values[-1], added)
         return values[-1]
+
+    def _multiplied(self, products: Sequence[_Product]) -> list[Value]:
+        """The products, of which one is wanted at a time: by one multiplier of raw values, but for constants."""
+        shared = [one for one in products if len({*one.factors.values()}) > 1]
+        if len(shared) > 1:
+            wholes = [(set(one.factors), self._moved(one.value, frac_of(one.value.type))) for one in shared]
+            factors = {number: factor for one in shared for number, factor in one.factors.items()}
+            raw = self.builder.apply(ops.Mul(), self._chosen(wholes), self._parameter(factors, 0))
+
+        def multiplied(one: _Product) -> Value:
+            if len(shared) < 2 or one not in shared:
+                return self.builder.apply(ops.Mul(), one.value, self._parameter(one.factors, one.frac))
+            return self._moved(self._known(raw, 0, [one.reach]), -frac_of(one.value.type) - one.frac)
+
+        return [multiplied(one) for one in products]
 
     def _applied(
         self, values: Sequence[Value], step: Following, group: Group, index: int, columns: Iterator[Mapping[int, int]]

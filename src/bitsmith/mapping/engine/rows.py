@@ -12,6 +12,7 @@ import numpy as np
 from bitsmith.dataflow.engine import ENGINE_STAGES, bias_group
 from bitsmith.dataflow.engine_layer import EngineLayer, Grid
 from bitsmith.dataflow.storage import weight_bits
+from bitsmith.devices.family import Part
 from bitsmith.ir.types import IntArray, objects, width_of
 from bitsmith.mapping.engine.bands import Bands
 from bitsmith.mapping.engine.function import TokenFunction, token_function
@@ -146,6 +147,6 @@ Way: TypeAlias = tuple[tuple[Unit, ...], Callable[[], TokenFunction], Callable[[
 """Units in turn, their function, and their work on a row; both are found once, whatever reuse factors are tried."""
 
 
-def way_of(units: tuple[Unit, ...]) -> Way:
-    """Units in turn, with what they share."""
-    return units, cache(partial(token_function, units)), cache(partial(work_of, units))
+def way_of(units: tuple[Unit, ...], part: Part | None) -> Way:
+    """Units in turn, with what they share on ``part``."""
+    return units, cache(partial(token_function, units, part)), cache(partial(work_of, units))
