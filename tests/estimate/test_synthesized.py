@@ -13,6 +13,7 @@ from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family
 from bitsmith.devices.ice40 import ICE40
 from bitsmith.devices.intel import CYCLONE_V
+from bitsmith.devices.parts import resolve_part
 from bitsmith.devices.xilinx import ULTRASCALE_PLUS
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate_layout
@@ -24,6 +25,8 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.rtl.writer import Title
 from tests.estimate.test_unrolled import UNROLLED, perceptron
 from tests.flows.runs import synthesize
+from tests.mapping.test_engine_functions import scaled
+from tests.mapping.test_engines import shared
 
 
 @pytest.mark.tools
@@ -65,6 +68,18 @@ def test_networks_without_valid_signals(
     tmp_path: Path, family: Family, network: tuple[tuple[int, ...], int, int, float]
 ) -> None:
     compare(perceptron(*network), family, tmp_path, replace(UNROLLED, valid=False))
+
+
+@pytest.mark.tools
+@pytest.mark.slow
+@pytest.mark.ci
+def test_layers_in_turn_share_a_multiplier_where_a_part_has_few_blocks(tmp_path: Path) -> None:
+    """With one each for the scales of three layers they would take eleven blocks of eight."""
+    program, part = scaled(0), resolve_part("iCE40UP5K-SG48")
+    directives = replace(shared(program, 100, parallel=True), part=part, block=part.family.area.block)
+    expected, found = sizes(program, part.family, tmp_path, directives)
+    assert expected.lut == pytest.approx(found.lut, rel=0.1)
+    assert (expected.dsp, found.dsp) == (7, 7)
 
 
 def compare(program: Program, family: Family, folder: Path, directives: Directives = UNROLLED) -> None:
