@@ -16,13 +16,14 @@ from bitsmith.dataflow.kinds import FoldedProduct, Reduce
 from bitsmith.devices.parts import resolve_part
 from bitsmith.estimate.bisection import first_around
 from bitsmith.estimate.figures import NO_CELLS, Size
-from bitsmith.estimate.fit import Fit, _Paces, pace, paced, proposal, sooner
+from bitsmith.estimate.fit import Fit, _Paces, fastest_in_turn, pace, paced, proposal, sooner
 from bitsmith.estimate.needs import fits, limited
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.model.points import Layouts, keys_of
 from bitsmith.passes.program import drop_dead
+from tests.mapping.test_engine_functions import scaled
 from tests.properties import judged
 
 
@@ -32,6 +33,13 @@ def test_one_factor_of_all_layers_of_streams_is_that_of_the_model(factors: tuple
     directives = Directives(dict(zip("ab", factors, strict=True)), parallel=False)
     size = Size(1, 1, 0, 0, shares=dict.fromkeys("ab", NO_CELLS))
     assert Fit(directives, size, {}, None).description == f"io_stream with ReuseFactor {shown}"
+
+
+def test_scales_of_layers_in_turn_fit_a_part_of_few_blocks() -> None:
+    """With a multiplier for each of three layers they take ten blocks of eight at least."""
+    program, part = scaled(0, bits=36), resolve_part("iCE40UP5K-SG48")
+    found = fastest_in_turn(program, part, Directives({}, parallel=True, part=part), 40.0)
+    assert found is not None and found.size.dsp <= 4
 
 
 def test_pools_take_as_long_as_products(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_single_numbers_belong_to_no_engine() -> None:
     assert not engines(assert_same(program, shared(program, 100)))
 
 
-def scaled(seed: int) -> Program:
+def scaled(seed: int, bits: int = 18) -> Program:
     """Dense layers, each with another function of what factors of its channels make of its sums."""
     builder, rng = ProgramBuilder(), np.random.default_rng(seed)
     x = builder.input("x", (6,), FORMAT)
@@ -82,8 +82,8 @@ def scaled(seed: int) -> Program:
             x = builder.linear(x, rng.integers(-15, 16, (x.shape[-1], 5)), 5)
             x = builder.add(x, builder.const(rng.integers(-9, 9, 5), 3))
             x = builder.max(x, builder.const(0)) if place == 1 else x
-            factors = rng.integers(-1 << 18 + place, 1 << 18 + place, 5)
-            x = builder.mul(x, builder.const(factors, 18 - place))
+            factors = rng.integers(-1 << bits + place, 1 << bits + place, 5)
+            x = builder.mul(x, builder.const(factors, bits - place))
             x = builder.cast(builder.abs(x) if place == 2 else x, FORMAT)
     return builder.program([("y", x)])
 
