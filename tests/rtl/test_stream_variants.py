@@ -52,6 +52,7 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_folded_product", {"LANES": 3, "N": 1, "M": 1, "X_SIGNED": 0, "LANE_PAIRS": 1}),
     ("bitsmith_folded_product", {"LANES": 1, "N": 7, "M": 3, "STEPS": 2, "CHAIN": 4, "COLUMN_PAIRS": 1}),
     ("bitsmith_folded_product", {"LANES": 1, "N": 2, "M": 1, "X_SIGNED": 0, "CHAIN": 2}),
+    ("bitsmith_folded_product", {"LANES": 1, "N": 1, "M": 1, "STEPS": 9, "GROUPS": 3, "ADDS_VALID": 1}),
     ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 1}),
     ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 3}),
     ("bitsmith_delay", {"WIDTH": 100, "LENGTH": 40}),

@@ -107,22 +107,36 @@ def test_random_programs_are_read(seed: int, tmp_path: Path) -> None:
     assert mapped(random_program(seed, max_ops=8, hardware=True), tmp_path).cells
 
 
+COUNTERS = {
+    ("engine_addresses",): """
+        input clk, start, runs, step, pass_ends, block_ends, window_ends, round_ends, is_last, move, abreast, alike, outside,
+        input [5:0] first_weights, input [3:0] first_bias,
+        output [5:0] address, output [3:0] bias_address, output logic [6:0] word
+    );
+        bitsmith_engine_addresses dut (
+            .*, .rst(1'b0), .finish(1'b0), .put(1'b0), .fills(), .bias_place(), .weights_address(address)
+        );
+    """,
+    ("folded_product", "product_factors", "chained_product"): """
+        input clk, rst, x_valid, y_free, input [7:0] x_data, rom_data,
+        output x_take, y_claim, y_put, output [23:0] y_data, output [5:0] address, output logic [6:0] word
+    );
+        bitsmith_folded_product #(.N(1), .M(1), .STEPS(32), .ADDS_VALID(1)) dut (.*, .rom_address(address));
+    """,
+}
+"""What counts the address of weights, with the modules that it is made of."""
+
+
 @pytest.mark.ci
-def test_weights_of_an_engine_share_nothing_with_their_address(tmp_path: Path) -> None:
+@pytest.mark.parametrize("parts", COUNTERS)
+def test_weights_share_nothing_with_their_address(parts: tuple[str, ...], tmp_path: Path) -> None:
     """A table of six address bits is a look-up table for each bit, whatever counts the address."""
-    addresses, design = "bitsmith_engine_addresses", tmp_path / "dut.sv"
-    (source := tmp_path / f"{addresses}.sv").write_text(library([source.name])[source.name])
+    for name, text in library([f"bitsmith_{part}.sv" for part in parts]).items():
+        (tmp_path / name).write_text(text)
+    sources = [*tmp_path.glob("*.sv"), design := tmp_path / "dut.sv"]
     words = [f"{place}: word <= {value};" for place, value in enumerate(np.random.default_rng(0).integers(0, 128, 64))]
     luts = []
-    for table in (f"case (weights_address) {' '.join(words)} endcase", "word <= 0;"):
-        design.write_text(f"""
-            module dut (
-                input clk, start, runs, step, pass_ends, block_ends, window_ends, round_ends, is_last, move, abreast, alike,
-                input outside, input [5:0] first_weights, input [3:0] first_bias,
-                output [5:0] weights_address, output [3:0] bias_address, output logic [6:0] word
-            );
-                {addresses} addresses (.*, .rst(1'b0), .finish(1'b0), .put(1'b0), .fills(), .bias_place());
-                always_ff @(posedge clk) {table}
-            endmodule""")
-        luts.append(synthesize(tmp_path, "dut", [source, design], CYCLONE_V).lut)
+    for table in (f"case (address) {' '.join(words)} endcase", "word <= 0;"):
+        design.write_text(f"module dut ({COUNTERS[parts]} always_ff @(posedge clk) {table} endmodule")
+        luts.append(synthesize(tmp_path, "dut", sources, CYCLONE_V).lut)
     assert luts[0] - luts[1] == 7

@@ -189,6 +189,8 @@ class MemoryBlock:
         filled_bits: synthesis makes blocks of all that is read synchronously and has so many bits for each, or their share of a
             shape with fewer bits; 0: by cost.
         pair_bits: two words of so many bits and more take fewer cells as memory of look-up tables than as registers; 0: never.
+        carry_words: synthesis makes a constant table of so many words and more of the carries of the counter that reads it, if
+            that adds a constant; 0: of none, or not measured.
     """
 
     bits: int
@@ -199,6 +201,7 @@ class MemoryBlock:
     registers: int
     filled_bits: int
     pair_bits: int
+    carry_words: int
 
     def forbidden(self) -> MemoryBlock:
         """The same memory where nothing may be made of it."""
@@ -271,6 +274,10 @@ class MemoryBlock:
     def takes_table(self, words: int, bits: float) -> bool:
         """True if a registered constant table becomes block memory after Yosys, by itself or since it is written as one."""
         return self.says_table(words, bits) or (words >= _TABLE_WORDS and self.holds_table(words, bits))
+
+    def finds_carries(self, words: int, bits: float) -> bool:
+        """True if a registered constant table is look-up tables that a counter which adds no constant makes fewer."""
+        return 0 < self.carry_words <= words and not self.takes_table(words, bits)
 
 
 def table_parts(words: int, width: int, block: MemoryBlock) -> list[int]:

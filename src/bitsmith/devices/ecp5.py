@@ -86,6 +86,7 @@ _MEMORY = MemoryBlock(
     registers=2,
     filled_bits=0,
     pair_bits=64,
+    carry_words=64,  # of 28 to 60 words as many are more as are fewer
 )
 
 ECP5 = Family(

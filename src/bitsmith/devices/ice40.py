@@ -69,6 +69,7 @@ _MEMORY = MemoryBlock(
     registers=2,
     filled_bits=0,
     pair_bits=0,
+    carry_words=0,  # of 8 to 256 words none are fewer
 )
 _delays = partial(
     DelayModel,

@@ -51,6 +51,7 @@ _M10K = MemoryBlock(
     registers=2,
     filled_bits=512,  # Yosys asks for 5 % of a block
     pair_bits=0,
+    carry_words=0,  # without block memory 32 would save 3 to 43 look-up tables, which estimates do not follow
 )
 _M20K = MemoryBlock(
     bits=20 * 1024,
@@ -61,6 +62,7 @@ _M20K = MemoryBlock(
     registers=2,
     filled_bits=0,
     pair_bits=0,
+    carry_words=0,  # not measured
 )
 
 # The ports that bitsmith_ternary_adder connects; synth_intel_alm declares other cells only.

@@ -42,6 +42,7 @@ _BLOCK = MultiplierBlock(
     chain=1,
     adds=False,
 )
+_MEMORY = replace(ECP5.memory, carry_words=24)
 _SMALL, _LARGE = Die(13_824, 13_824, 24, 24, large=0, regions=1), Die(32_256, 32_256, 56, 84, large=0, regions=1)
 _USUAL = {"lifcl-17": "bg256", "lifcl-40": "bg400", "lfd2nx-40": "bg256"}
 
@@ -109,7 +110,7 @@ NEXUS = Family(
     part_form="a speed of 7, 8, 9 and a package, as in LIFCL-40-9BG400C",
     reserved="",
     clock_period_ns=10.0,
-    delays=replace(ECP5.delays, source=_SOURCE, block=_BLOCK, reached=None),
+    delays=replace(ECP5.delays, source=_SOURCE, block=_BLOCK, memory=_MEMORY, reached=None),
     area=replace(
         ECP5.area,
         source=_SOURCE,
@@ -122,6 +123,7 @@ NEXUS = Family(
         choice_share=0.9,
         block_registers=1,
         block=_BLOCK,
+        memory=_MEMORY,
     ),
     synthesis=YosysMapping(
         command="synth_nexus -noiopad",

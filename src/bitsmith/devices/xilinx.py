@@ -68,6 +68,7 @@ _MEMORY = MemoryBlock(
     registers=2,
     filled_bits=0,
     pair_bits=64,
+    carry_words=0,  # 24 would save 2 to 48 look-up tables, which estimates do not follow
 )
 _delays = partial(
     DelayModel,

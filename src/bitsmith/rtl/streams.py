@@ -182,8 +182,11 @@ def _folded_product(process: ProcessText, kind: kinds.FoldedProduct) -> None:
         "STEPS": steps,
         "GROUPS": groups,
     }
-    if kind.loaded is None and process.top.registers(groups * steps, math.prod(kind.weights.shape[2:]) * cells.weight):
+    table = groups * steps, math.prod(kind.weights.shape[2:]) * cells.weight
+    if kind.loaded is None and process.top.registers(*table):
         parameters["AHEAD"] = 1
+    if kind.loaded is None and process.top.memory.finds_carries(*table):
+        parameters["ADDS_VALID"] = 1
     process.instance("folded_product", parameters, {**process.ends(x, y), "rom_address": address, "rom_data": weights})
     process.narrowed(y, results)
 

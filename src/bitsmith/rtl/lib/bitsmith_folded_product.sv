@@ -38,6 +38,7 @@
 // STEPS      actions of a result
 // GROUPS     results before the tiles come again
 // AHEAD      see above
+// ADDS_VALID whether x_valid is added to the address, not 1, so that a ROM of look-up tables takes less of them
 module bitsmith_folded_product #(
     parameter int LANES = 1,
     parameter int N = 8,
@@ -56,6 +57,7 @@ module bitsmith_folded_product #(
     parameter int STEPS = 4,
     parameter int GROUPS = 2,
     parameter bit AHEAD = 1'b0,
+    parameter bit ADDS_VALID = 1'b0,
     parameter int TILES = GROUPS * STEPS,
     parameter int TILE_BITS = (TILES > 1) ? $clog2(TILES) : 1
 ) (
@@ -104,11 +106,17 @@ module bitsmith_folded_product #(
 
     logic [TILE_BITS-1:0] tile;
     logic [TILE_BITS-1:0] next_tile;
+    logic [TILE_BITS-1:0] more;
+
+    // Carries of a constant are functions of the number alone, which Yosys finds again in the table that the number reads. Yosys
+    // makes that table of the carries, in up to twice the cells. The operand is valid wherever the sum is taken. Sums of a number
+    // of tiles that is a power of two begin again by themselves.
+    assign more = (!ADDS_VALID || x_valid) ? TILE_BITS'(1) : '0;
 
     always_comb begin
         if (rst) next_tile = '0;
         else if (~x_take) next_tile = tile;
-        else next_tile = (tile == LAST_TILE) ? '0 : tile + 1'b1;
+        else next_tile = (!(ADDS_VALID && TILES == 1 << TILE_BITS) && tile == LAST_TILE) ? '0 : tile + more;
     end
 
     always_ff @(posedge clk) tile <= next_tile;
