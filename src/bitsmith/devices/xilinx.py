@@ -68,7 +68,7 @@ _MEMORY = MemoryBlock(
     registers=2,
     filled_bits=0,
     pair_bits=64,
-    carry_words=0,  # 24 would save 2 to 48 look-up tables, which estimates do not follow
+    carry_words=24,  # 8 to 20 words take one to six look-up tables more
 )
 _delays = partial(
     DelayModel,
