@@ -49,6 +49,11 @@ class Board:
     """None, as circuits of these boards reach no memory outside of them."""
 
     @property
+    def fixed_hz(self) -> int | None:
+        """The clock of its circuit in Hz; None where tools make the one that is asked for."""
+        return self.clock_hz
+
+    @property
     def led(self) -> bool:
         """True if it has a light that shows the result of a self-test."""
         return any(pin.port == "led" for pin in self.pins)

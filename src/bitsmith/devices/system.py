@@ -37,6 +37,9 @@ class Zynq:
     def bus_bytes(self) -> int:
         return self.processor.bus_bytes
 
+    fixed_hz: ClassVar[int | None] = None
+    """The clock of its circuit in Hz; None, as tools make the one that is asked for."""
+
     memory_bytes = bus_bytes
     """Bytes of a transfer of a circuit that reads and writes memory itself; None where the board has no such circuits."""
 
@@ -53,6 +56,7 @@ class Card:
 
     bus_bytes: ClassVar[int] = 64
     memory_bytes: ClassVar[int | None] = None
+    fixed_hz: ClassVar[int | None] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class SocFpga:
 
     bus_bytes: ClassVar[int] = 8
     memory_bytes: ClassVar[int | None] = None
+    fixed_hz: ClassVar[int | None] = None
 
 
 def beat_bytes(size: int, bus_bytes: int) -> int:

@@ -289,7 +289,7 @@ OPTIONS: Sequence[Option] = (
         Key("ClockPeriod", "clock_period_ns", checks.read_clock_period, None, None),
         None,
         Flag(str, (), None, None, "Clock target in ns, or as 200MHz."),
-        "in ns, or text such as ``'200 MHz'``; the default depends on the part's family.",
+        "in ns, or text such as ``'200 MHz'``; the default is the clock of a board that cannot change it, else the family's.",
     ),
     Option(
         "clock_uncertainty",
