@@ -19,6 +19,7 @@ from bitsmith import errors
 from bitsmith.cli.commands import COMMANDS as BY_NAME
 from bitsmith.cli.commands import app
 from bitsmith.converters import Familiar
+from bitsmith.devices.board import read_board, serial_boards
 from bitsmith.options.building import BUILD_OPTIONS, BuildOptions
 from bitsmith.options.option import Option
 from bitsmith.options.table import OPTIONS
@@ -63,6 +64,8 @@ first may be empty:
 `str(error)` joins them. On the command line the remedy is worded as options, `--json` gives the fields, and the exit code is 1.
 Any other exception is a defect of bitsmith: please report it.
 """
+
+_LOADS = "<!-- loads of boards -->\n", "<!-- end -->\n"
 
 
 def commands() -> str:
@@ -165,6 +168,17 @@ def error_list() -> str:
     return "\n".join(parts)
 
 
+def serial_port() -> str:
+    """The page on serial ports with the commands that load each board, boards with the same ones together."""
+    loads = dict[tuple[str, ...], list[str]]()
+    for board in map(read_board, serial_boards()):
+        loads.setdefault(board.loading("FILE"), []).append(board.name)
+    rows = ((", ".join(names), ", or ".join(f"`{command}`" for command in load)) for load, names in loads.items())
+    page = (Path(__file__).parents[1] / "serial-port.md").read_text(encoding="utf-8")
+    before, _, after = page.partition(_LOADS[0])
+    return "".join((before, _LOADS[0], *_table(("board", "command"), rows), _LOADS[1], after.partition(_LOADS[1])[2]))
+
+
 def _meaning(kind: type) -> str:
     return (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " ").replace("``", "`")
 
@@ -179,6 +193,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "options.md": options,
     "report-keys.md": report_keys,
     "errors.md": error_list,
+    "serial-port.md": serial_port,
 }
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from tests.hls.rules.tcl import tool_commands
 
 BOARDS: Mapping[str, tuple[str, Mapping[str, str], str]] = {
     "serial": (
-        'part = "LFE5U-25F-6BG256C"\nclock_hz = 50_000_000\nio_standard = "LVCMOS33"\n'
+        'part = "LFE5U-25F-6BG256C"\nclock_hz = 50_000_000\nio_standard = "LVCMOS33"\nload = ["flash"]\n'
         '[pins]\nclk = "P3"\nuart_rx = "M1"\nuart_tx = "L4"\n',
         {"pnr/net.lpf": 'LOCATE COMP "clk" SITE "P3"'},
         "ecppack",

@@ -92,6 +92,23 @@ def test_the_clock_of_a_board_is_that_of_its_part(tmp_path: Path, part: str, clo
     assert sections.Files({"Bitstream": "pnr/net.bit"}) in found
 
 
+@pytest.mark.parametrize(
+    ("board", "note"),
+    [
+        ("icebreaker", "To load iCEBreaker: openFPGALoader --board ice40_generic {0} or iceprog {0}"),
+        (None, "To load ULX3S-85F: openFPGALoader --board ulx3s {0}"),
+        ("pynq-z2", ""),
+    ],
+)
+def test_the_command_that_loads_a_board_is_noted(tmp_path: Path, board: str | None, note: str) -> None:
+    """As the board's file has it; boards with a processor are loaded by their drivers."""
+    plan = three_layer(tmp_path, board=board)[0].plan(cosim=False, synth=False)
+    without = plan.finish(tmp_path, ())[1]
+    notes = plan.finish(tmp_path, (sections.Files({"Bitstream": "pnr/net.bit"}),))[1]
+    assert notes == (*without, *((note.format(tmp_path / "pnr" / "net.bit"),) if note else ()))
+    assert not any("load" in one for one in without)
+
+
 @pytest.mark.parametrize("compared", [0, 1, 2])
 def test_comparisons_of_circuit_and_netlist_are_one_section(compared: int) -> None:
     circuit = sections.Verification(inputs=9, mismatches=0, tool="Verilator", method="cosim")

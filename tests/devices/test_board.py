@@ -21,6 +21,7 @@ name = "Mine"
 part = "LFE5U-25F-6BG256C"
 clock_hz = 50_000_000
 io_standard = "LVCMOS33"
+load = ["openFPGALoader --cable ft232", "my_loader -f"]
 
 [pins]
 clk = "P3"
@@ -92,6 +93,7 @@ def test_a_users_board(tmp_path: Path) -> None:
         assert (board.name, board.part.family, board.clock_hz) == ("Mine", ECP5, 50_000_000)
     assert "P3" in board.constraints(0) and "50 MHZ" in board.constraints(0)
     assert "80 MHZ" in board.constraints(80_000_000)
+    assert board.loading("a b/net.bit") == ("openFPGALoader --cable ft232 'a b/net.bit'", "my_loader -f 'a b/net.bit'")
 
 
 @pytest.mark.parametrize(
@@ -113,6 +115,13 @@ def test_a_users_board(tmp_path: Path) -> None:
         ('"P3"', '"M1"', "pins: a site is used twice"),
         ('clk = "P3"', 'clk = "P3"\nbutton = "A1"', "pins.button: Extra inputs"),
         ("[pins]", "[pin]", "pins: Field required"),
+        ('load = ["openFPGALoader --cable ft232", "my_loader -f"]', "", "load: Field required"),
+        ('["openFPGALoader --cable ft232", "my_loader -f"]', "[]", "load: "),
+        ('["openFPGALoader --cable ft232", "my_loader -f"]', '"my_loader"', "load: "),
+        ('"my_loader -f"', '"my_loader; reboot"', "load.1: "),
+        ('"my_loader -f"', '"my_loader $(reboot)"', "load.1: "),
+        ('"my_loader -f"', '"my_loader  -f"', "load.1: "),
+        ('"my_loader -f"', '"my_loader\\n"', "load.1: "),
         ('"LVCMOS33"', '"LVCMOS33 DRIVE=16"', "io_standard:"),
         ("[pins]", "[pins", "is not TOML"),
         ("[pins]", "x = " + "[" * 20_000, "is not TOML"),

@@ -376,7 +376,11 @@ class Rtl:
             figures |= {f"Counters{cell}": number for cell, number in counted.items()}
         estimate = sections.section_of("Estimate", figures)
         others = tuple(section for section in reported if section not in watching)
-        return (*_joined(others), estimate, sections.Files(files)), tuple(filter(None, [self._room.misfit]))
+        notes = [self._room.misfit]
+        if "Bitstream" in left and system_board(self.job.target) is None:
+            board = self._board()
+            notes.append(f"To load {board.name}: {' or '.join(board.loading(str(folder / left['Bitstream'])))}")
+        return (*_joined(others), estimate, sections.Files(files)), tuple(filter(None, notes))
 
     def _timing(self, found: Timing, what: str = "") -> sections.Timing:
         """The clock that was reached, by ``what`` beside the circuit."""

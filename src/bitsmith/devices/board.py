@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,13 +37,17 @@ _TABLES = ("zynq", "card", "soc_fpga")
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """A board with a clock and a serial port, whose part nextpnr can place and route."""
+    """A board with a clock and a serial port, whose part nextpnr can place and route.
+
+    Each command of ``load`` loads the bitstream whose path is its next word.
+    """
 
     name: str
     part: Part
     flow: PlaceAndRoute
     clock_hz: int
     io_standard: str
+    load: tuple[str, ...]
     pins: tuple[Pin, ...]
 
     memory_bytes: ClassVar[int | None] = None
@@ -57,6 +62,10 @@ class Board:
     def led(self) -> bool:
         """True if it has a light that shows the result of a self-test."""
         return any(pin.port == "led" for pin in self.pins)
+
+    def loading(self, bitstream: str) -> tuple[str, ...]:
+        """Return commands that load the file ``bitstream``, any of which will do."""
+        return tuple(f"{command} {shlex.quote(bitstream)}" for command in self.load)
 
     def constraints(self, wanted_hz: int) -> str:
         """Return the text of the constraints file for a top with the ports ``clk``, ``uart_rx``, ``uart_tx`` and perhaps ``led``.
@@ -181,7 +190,7 @@ def _serial(file: BoardFile, path: Path) -> Board:
         raise ConfigError("pins: a site is used twice", where=str(path), accepted="a site for each port")
     # A serial line idles high.
     pins = tuple(Pin(port, site, port == "uart_rx") for port, site in sites.items())
-    return Board(file.name, part, part.family.place_and_route, file.clock_hz, file.io_standard, pins)
+    return Board(file.name, part, part.family.place_and_route, file.clock_hz, file.io_standard, tuple(file.load), pins)
 
 
 def _content(path: Path) -> dict[str, object]:

@@ -29,6 +29,10 @@ _Said = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9 ./]{0,31}\z")] | 
 _Dotteds = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9 _.:-]{0,255}\z")]
 
 
+_Command = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,31}( [A-Za-z0-9_.,:=/+-]{1,64}){0,8}\z")]
+"""A program and its arguments: words that mean nothing else to any shell."""
+
+
 class BoardFile(_Table):
     """The schema of the file of a board with a serial port."""
 
@@ -36,6 +40,8 @@ class BoardFile(_Table):
     part: _Name
     clock_hz: _Clock
     io_standard: _Word
+    load: Annotated[list[_Command], Field(min_length=1, max_length=8)]
+    """Commands that load a bitstream, whose path follows as the last word of each."""
     pins: Pins
 
 
