@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 import typer
 from rich.text import Text
@@ -23,7 +23,7 @@ from bitsmith import __version__
 from bitsmith.cli import model_commands, search_commands
 from bitsmith.cli.model_commands import Json, saved_model
 from bitsmith.cli.options import BUILD_FLAGS, FLAGS, Building, Expanded
-from bitsmith.cli.terminal import FAILED, OK, command
+from bitsmith.cli.terminal import FAILED, OK, command, uninterrupted
 from bitsmith.errors import ProjectError
 from bitsmith.options.building import BuildOptions
 from bitsmith.options.option import among
@@ -289,6 +289,16 @@ class _Group(TyperGroup):
             error.show()
             sys.exit(error.exit_code)
         sys.exit(code if isinstance(code, int) else OK)
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Read a command line."""
+        with uninterrupted():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, *args: Any) -> Any:
+        """Run a command's function, where it imports, too."""
+        with uninterrupted():
+            return super().invoke(*args)
 
 
 app = typer.Typer(

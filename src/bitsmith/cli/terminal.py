@@ -5,7 +5,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -38,24 +38,27 @@ class Terminal:
     def show(self, document: Mapping[str, object], *renderables: RenderableType) -> None:
         """The result: as a document for machines, or rendered for people; text is not broken into lines."""
         if self.as_json:
-            sys.stdout.write(json.dumps(document, indent=1) + "\n")
+            with _standard_output():
+                sys.stdout.write(json.dumps(document, indent=1) + "\n")
             return
         self.begin(*renderables)
 
     def begin(self, *renderables: RenderableType) -> None:
         """The first part of a result, for people who wait for the rest; machines get one document at the end."""
-        for renderable in () if self.as_json else renderables:
-            self.out.print(renderable, soft_wrap=isinstance(renderable, Text))
+        with _standard_output():
+            for renderable in () if self.as_json else renderables:
+                self.out.print(renderable, soft_wrap=isinstance(renderable, Text))
 
     def note(self, notes: Iterable[str]) -> None:
         """Notes on a result, on standard error; silent for machines."""
         for text in () if self.as_json else notes:
             self.err.print(Text(f"note: {text}"), soft_wrap=True)
 
-    def fail(self, found: Mapping[str, str], message: str) -> None:
+    def fail(self, parts: Mapping[str, str], message: str) -> None:
         """An error: a message, and for machines its parts."""
         if self.as_json:
-            sys.stdout.write(json.dumps({"error": found}, indent=1) + "\n")
+            with suppress(OSError), _standard_output():  # the message below says what there is no room for
+                sys.stdout.write(json.dumps({"error": parts}, indent=1) + "\n")
         self.err.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
 
     @contextmanager
@@ -65,6 +68,28 @@ class Terminal:
 
         with working(task, (lambda line: None) if self.as_json else None, console=self.err, verbose=self.verbose):
             yield
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """Writes to standard output, all of it before this ends; an error names it."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from None
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ends with a message where a command is interrupted that has done nothing yet."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted\n")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 @contextmanager
