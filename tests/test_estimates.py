@@ -134,6 +134,19 @@ def test_latencies_that_cannot_be(x: Floats, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("board", "port"), [("icebreaker", "iCEBreaker"), ("ulx3s-85f", "ULX3S-85F"), ("pynq-z2", ""), (None, "")]
 )
-def test_the_serial_port_of_a_board_is_not_counted(board: str | None, port: str, tmp_path: Path) -> None:
-    model = bitsmith.convert("2*x + 1", tmp_path, inputs={"x": (-1, 1)}, board=board)
-    assert str(model.estimate()).endswith(f"the serial port of {port} is not counted") == bool(port)
+def test_the_serial_port_of_a_board_is_counted(board: str | None, port: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"inputs": {"x": (-1, 1)}, "board": board}
+    model = bitsmith.convert("2*x + 1", tmp_path, **options)
+    text = str(model.estimate())
+    assert text.endswith(f"of these are the port of {port}") == bool(port) == ("LUT, " in text.splitlines()[-1])
+    bare = bitsmith.convert("2*x + 1", tmp_path, monitors="none", **options).estimate().size
+    assert (model.estimate().size.lut > bare.lut + 150) == bool(port) == (bare.lut > 100)
+
+
+def test_the_port_of_a_board_is_beside_what_its_part_alone_would_have(x: Floats, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"weights": WEIGHTS, "calibration": x, "bits": 8, "check": False, "reuse_factor": 32}
+    options |= {"clock_period": 83.33}
+    alone = bitsmith.convert(NETWORK, tmp_path, part="iCE40UP5K-SG48", **options).estimate().size
+    whole = bitsmith.convert(NETWORK, tmp_path, board="icebreaker", **options).estimate().size
+    assert (whole.lut - alone.lut, whole.ff - alone.ff) == (round(whole.beside.lut), round(whole.beside.ff))
+    assert whole.beside.lut > 350 and whole.beside.ff > 550 and whole.dsp == alone.dsp

@@ -11,8 +11,8 @@ from typing import assert_never
 
 from bitsmith.base.project import digest
 from bitsmith.config.latency import Latency
-from bitsmith.config.values import AP_NONE, AXI_MASTER, LAYERS, MEMORIES, BlockMemory, IOType, is_monitored
-from bitsmith.devices.board import any_board
+from bitsmith.config.values import AP_NONE, AXI_MASTER, LAYERS, MEMORIES, NO_MONITORS, BlockMemory, IOType, is_monitored
+from bitsmith.devices.board import Board, any_board
 from bitsmith.devices.family import Family, Part
 from bitsmith.devices.parts import part_or_typical
 from bitsmith.devices.protection import Protection
@@ -25,7 +25,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy
-from bitsmith.mapping.directives import Directives, WeightsBus
+from bitsmith.mapping.directives import Directives, SerialPort, WeightsBus
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.netlist.pipelined import StageGoal
 from bitsmith.options.option import nested
@@ -233,6 +233,7 @@ def directives_of(network: Network, target: Target) -> Directives:
         if target.weight_memory is None
         else target.weight_memory.bits_per_cycle(target.clock_period_ns),
         weights_bus=_weights_bus(target),
+        port=_serial_port(target),
         # A compiler of C++ has registers of its own wherever the clock needs them.
         slices={} if part is None else {name: chosen.register_slices for name, chosen in settings.items()},
         read_back=is_monitored(target.monitors, MEMORIES),
@@ -248,6 +249,12 @@ def _weights_bus(target: Target) -> WeightsBus | None:
     if target.weight_memory is None or bus_bytes is None:
         return None
     return WeightsBus(bus_bytes, target.weight_memory.word_cycles(target.clock_period_ns))
+
+
+def _serial_port(target: Target) -> SerialPort | None:
+    """The serial port of a board that has one."""
+    board = None if target.board is None else any_board(target.board)
+    return SerialPort(tested=target.monitors != NO_MONITORS) if isinstance(board, Board) else None
 
 
 def reads_memory(target: Target) -> bool:

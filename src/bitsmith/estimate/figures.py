@@ -60,6 +60,7 @@ class Size:
     ``large`` has the number of larger memories by their name, of families that have some. ``shares`` has about the cells
     of each layer; those between layers are of none. ``interval`` is the planned number of cycles from one result to the next,
     ``routed_ns`` the period by the longest stage of what was made for it, 0 if nothing was or the family was not measured.
+    ``beside`` are those of the totals that are not the circuit's: of what joins it to a board's memory or serial port.
     """
 
     lut: int
@@ -71,6 +72,7 @@ class Size:
     shares: Mapping[str, Cells] = field(default_factory=dict, compare=False, repr=False)
     interval: int = field(default=1, repr=False)
     routed_ns: float = field(default=0.0, compare=False, repr=False)
+    beside: Cells = field(default=NO_CELLS, compare=False, repr=False)
 
     @property
     def layers(self) -> Mapping[str, float]:
@@ -89,5 +91,7 @@ class Size:
 
     def section(self) -> dict[str, int | str]:
         """The figures as a section of a report, with their author."""
-        cells = {"LUT": self.lut, "FF": self.ff, "DSP": self.dsp, "BRAM": self.bram, **self.large}
-        return {**cells, "Tool": "bitsmith estimate"}
+        lut, ff, bram = (round(cells) for cells in (self.beside.lut, self.beside.ff, self.beside.bram))
+        port = {"PortLUT": lut, "PortFF": ff, "PortBRAM": bram} if lut else {}
+        cells = {"LUT": self.lut - lut, "FF": self.ff - ff, "DSP": self.dsp, "BRAM": self.bram - bram, **self.large}
+        return {**cells, **port, "Tool": "bitsmith estimate"}

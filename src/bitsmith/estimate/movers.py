@@ -6,7 +6,7 @@ from typing import assert_never
 from bitsmith.dataflow.kinds import Boundary, Outside, Sink, Source
 from bitsmith.dataflow.processes import Network
 from bitsmith.devices.system import beat_bytes
-from bitsmith.estimate.figures import Size
+from bitsmith.estimate.figures import Cells, Size
 from bitsmith.mapping.directives import WeightsBus
 
 _LEAST_BITS = 32
@@ -22,7 +22,8 @@ _COUNT, _LEAST_COUNT = (4.5, 7), 13
 def with_movers(size: Size, network: Network, bus: WeightsBus | None) -> Size:
     """The ``size`` of a circuit, with what reads and writes its streams on a board's ``bus``, if any."""
     luts, ffs = (0.0, 0.0) if bus is None else movers(network, bus.beat_bytes)
-    return replace(size, lut=size.lut + round(luts), ff=size.ff + round(ffs))
+    beside = size.beside.plus(Cells(luts, ffs, 0.0, 0.0, 0.0))
+    return replace(size, lut=size.lut + round(luts), ff=size.ff + round(ffs), beside=beside)
 
 
 def movers(network: Network, bus_bytes: int) -> tuple[float, float]:

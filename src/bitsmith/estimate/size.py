@@ -46,6 +46,7 @@ from bitsmith.estimate.figures import Size
 from bitsmith.estimate.movers import with_movers
 from bitsmith.estimate.reads import Mask, OperandsRead, bits_of_inputs, changing, operands_read, share
 from bitsmith.estimate.recurrences import FIGURES, STEPS_MADE, extended, first_steps, only_scan
+from bitsmith.estimate.serial import frames_of_network, frames_of_pipeline, with_port
 from bitsmith.estimate.stages import stage_registers
 from bitsmith.estimate.sweeps import count_sweep, count_window
 from bitsmith.estimate.unrolled import size_of
@@ -103,10 +104,12 @@ def estimate_layout(
     if not directives.unrolled(program):
         return _of_processes(program, directives, family, budget_ns, possible)
     budget_ns = stage_budget([program], family.delays, budget_ns or _usual_budget(family))
-    size = _unrolled(program, directives, family, budget_ns)
+    size, stages = _unrolled(program, directives, family, budget_ns)
 
     def made(part: Program) -> Size:
+        nonlocal stages
         found = pipelined(part, family.delays, budget_ns, directives.block_layers, latency=directives.latency)
+        stages = max(stages, found[1].stages) if part is not program else found[1].stages
         counted = size_of(*found, family)
         return counted if directives.valid else replace(counted, ff=counted.ff - found[1].stages)
 
@@ -117,7 +120,8 @@ def estimate_layout(
         counted = _by_steps(program, size, lambda part: estimate(part, family, directives.block_layers), made, shifting)
     share = counted.lut / max(size.lut, 1)
     shares = {layer: replace(cells, lut=cells.lut * share) for layer, cells in size.shares.items()}
-    return replace(counted, shares=shares).corrected(family.correction)
+    counted = replace(counted, shares=shares).corrected(family.correction)
+    return with_port(counted, frames_of_pipeline(program, stages), directives.port, family)
 
 
 def _usual_budget(family: Family) -> float:
@@ -141,13 +145,18 @@ def guess_layout(program: Program, directives: Directives, family: Family, budge
     directives = replace(directives, block=family.area.block)
     if not directives.unrolled(program):
         return _of_processes(program, directives, family, None, None)
-    return _unrolled(program, directives, family, budget_ns or _usual_budget(family)).corrected(family.correction)
+    size, stages = _unrolled(program, directives, family, budget_ns or _usual_budget(family))
+    frames = frames_of_pipeline(program, stages)
+    return with_port(size.corrected(family.correction), frames, directives.port, family)
 
 
-def _unrolled(program: Program, directives: Directives, family: Family, budget_ns: float) -> Size:
+def _unrolled(program: Program, directives: Directives, family: Family, budget_ns: float) -> tuple[Size, int]:
+    """The size, and the stages as far as they are known without a circuit."""
     size = estimate(program, family, directives.block_layers)
     registers = stage_registers(program, family.delays, budget_ns)
-    return size if registers is None else replace(size, ff=sum(registers[: 1 + directives.valid]))
+    if registers is None:
+        return size, 1
+    return replace(size, ff=sum(registers[: 1 + directives.valid])), registers[1]
 
 
 def _by_steps(
@@ -240,7 +249,8 @@ def estimate_network(
     if routed and count.bram > within and family.place_and_route is not None:  # logic reads block memory
         routed = max(routed, family.place_and_route.memory_ns)
     size = replace(count.size(), interval=interval, routed_ns=routed).corrected(family.correction)
-    return with_movers(size, network, directives.weights_bus)
+    size = with_movers(size, network, directives.weights_bus)
+    return with_port(size, frames_of_network(network), directives.port, family)
 
 
 @lately(1)

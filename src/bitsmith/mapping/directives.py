@@ -25,6 +25,13 @@ class WeightsBus:
 
 
 @dataclass(frozen=True, slots=True)
+class SerialPort:
+    """A board's serial port beside the circuit: whether it has the frame of a self-test."""
+
+    tested: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Directives:
     """Directives by layer name, and tensors whole or in tokens.
 
@@ -39,6 +46,7 @@ class Directives:
         engine: layers that take turns on the multipliers of an engine, where they can.
         weights_rate: bits of weights that engines take from a memory outside in a cycle; None: theirs are in tables.
         weights_bus: the reader of these in a board's circuit; None: words come whole, from outside of the circuit.
+        port: the serial port of the board, which takes some of the part.
         tables: weights that can be loaded are in tables of folded products; in C++ they come to products as tokens.
         part: whose larger memories there are, if any.
         slices: registers each way on streams that come into a layer from others; none if absent.
@@ -60,6 +68,7 @@ class Directives:
     engine: frozenset[str] = frozenset()
     weights_rate: float | None = None
     weights_bus: WeightsBus | None = None
+    port: SerialPort | None = None
     tables: bool = True
     slices: Mapping[str, int] = field(default_factory=dict)
     read_back: bool = False

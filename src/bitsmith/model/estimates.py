@@ -15,7 +15,7 @@ from bitsmith.building.job import Target
 from bitsmith.building.notes import in_cycles, notes_on_latency, notes_on_reuse
 from bitsmith.dataflow.outside import Outside, tensors_outside
 from bitsmith.dataflow.processes import Network
-from bitsmith.devices.board import Board, any_board
+from bitsmith.devices.board import any_board
 from bitsmith.errors import CapacityError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.needs import fits, packed_luts
@@ -209,16 +209,18 @@ class Estimate(Shown):
         rate = f"{every}, {self.frames_per_second:,.0f} per second at {megahertz:g} MHz"
         author = "rough estimate" if self.rough else "estimate"
         correction = self.target.known_part.family.correction
-        more = [*self._timing(), *self.notes, *self._uncounted(), *([] if correction is None else [correction.said])]
+        more = [*self._timing(), *self.notes, *self._beside(), *([] if correction is None else [correction.said])]
         return "\n".join(
             [f"about {self.area} ({author}): {verdict} {self.target.part} with room for routing", rate, *more]
         )
 
-    def _uncounted(self) -> Iterator[str]:
-        """The port that a board without a processor has beside the circuit."""
-        board = None if self.target.board is None else any_board(self.target.board)
-        if isinstance(board, Board):
-            yield f"the serial port of {board.name} is not counted"
+    def _beside(self) -> Iterator[str]:
+        """The cells that join the circuit to its board."""
+        beside = self.size.beside
+        if self.target.board is not None and round(beside.lut):
+            blocks = f", {round(beside.bram):,} BRAM" if round(beside.bram) else ""
+            figures = f"{round(beside.lut):,} LUT, {round(beside.ff):,} FF{blocks}"
+            yield f"{figures} of these are the port of {any_board(self.target.board).name}"
 
     def __repr__(self) -> str:
         return f"<Estimate: {self.area}>"

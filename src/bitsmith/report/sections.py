@@ -139,6 +139,9 @@ class Estimate(FigureSet):
     bram: Annotated[float | None, Key("BRAM", "BRAM (estimate)")] = None
     uram: Annotated[int | None, Key("URAM", "URAM (estimate)")] = None
     spram: Annotated[int | None, Key("SPRAM", "SPRAM (estimate)")] = None
+    port_lut: Annotated[int | None, Key("PortLUT", "LUT of the board's port (estimate)")] = None
+    port_ff: Annotated[int | None, Key("PortFF", "FF of the board's port (estimate)")] = None
+    port_bram: Annotated[int | None, Key("PortBRAM", "BRAM of the board's port (estimate)")] = None
     counters_lut: Annotated[int | None, Key("CountersLUT", "LUT of counters and monitors (estimate)")] = None
     counters_ff: Annotated[int | None, Key("CountersFF", "FF of the board's counters")] = None
     counters_bram: Annotated[int | None, Key("CountersBRAM", "BRAM of check bits (estimate)")] = None
