@@ -14,7 +14,9 @@ from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family
 from bitsmith.devices.ice40 import ICE40UP
 from bitsmith.devices.nexus import NEXUS
-from bitsmith.estimate.figures import Cells
+from bitsmith.devices.parts import resolve_part
+from bitsmith.estimate.figures import Cells, Size
+from bitsmith.estimate.needs import fits, limited, missing, needs
 from bitsmith.estimate.serial import Frames, frames_of_network, frames_of_pipeline
 from bitsmith.estimate.size import estimate_layout, guess_layout
 from bitsmith.ir.builder import ProgramBuilder
@@ -88,6 +90,22 @@ def test_totals_have_it_and_reports_have_it_apart(parallel: bool) -> None:
             "PortBRAM": whole.bram - core.bram,
         }
         assert section == core.section() and not round(core.beside.lut)
+
+
+def test_logic_cells_are_compared_where_flip_flops_have_none_of_their_own() -> None:
+    """What nextpnr packed of digits beside its port, 5,620 cells of an iCE40UP5K, does not fit it; alone 4,570 do."""
+    part, larger = resolve_part("iCE40UP5K-SG48"), resolve_part("LFE5U-12F")
+    beside, alone = Size(3415, 3254, 2, 0, 6), Size(2959, 2401, 2, 0, 6)
+    for size, packed in ((beside, 5620), (alone, 4570)):
+        (cells,) = (need for need in needs(size, part) if need.label == "LC")
+        assert packed * 0.96 < cells.needed <= packed
+        assert cells.available == 5280 and cells.lacking == (packed > 5280)
+        assert fits(size, part) == (size is alone) and fits(size, larger)
+        assert not [need for need in needs(size, larger) if need.label == "LC"]
+    assert "logic cells of 5,280" in missing(beside, part)
+    # Goals bound look-up tables, and no cells.
+    (cells,) = (need for need in needs(alone, limited(part, {"lut": 1000})) if need.label == "LC")
+    assert cells.available == 5280
 
 
 def frames(made: Circuit, *, parallel: bool) -> Frames:

@@ -48,6 +48,8 @@ class AreaModel:
             `bitsmith_ram`, and of `bitsmith_fifo`; 0: nothing, or not measured.
         control_luts: counters and flags of a process and of the FIFO before it, to compare layouts by.
         counter_luts: counters of a FIFO, over their bits.
+        joined_cells: of look-up tables and flip-flops, where a cell has one of both, the least share of those that are fewer
+            which cells have together with one of the others; 0 where cells are not counted (`Die.cells`).
         packing_luts: what place and route takes for each addition beyond what synthesis counts.
         block: the multiplier block, None if not all parts of the family have some.
         shift_registers: so many registers in a row that nothing else reads become a look-up table; 0: none do.
@@ -87,6 +89,7 @@ class AreaModel:
     around_blocks: tuple[int, int]
     control_luts: int
     counter_luts: Line
+    joined_cells: float
     packing_luts: float
     block: MultiplierBlock | None
     shift_registers: int

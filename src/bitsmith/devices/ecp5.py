@@ -94,10 +94,10 @@ ECP5 = Family(
     brands={"ecp5": "lfe5u"},
     vendor="Lattice",
     dies={
-        "lfe5u-12f": Die(12_000, 12_000, 28, 32, large=0, regions=1),
-        "lfe5u-25f": Die(24_288, 24_288, 28, 56, large=0, regions=1),
-        "lfe5u-45f": Die(43_848, 43_848, 72, 108, large=0, regions=1),
-        "lfe5u-85f": Die(83_640, 83_640, 156, 208, large=0, regions=1),
+        "lfe5u-12f": Die(12_000, 12_000, 28, 32, large=0, regions=1, cells=0),
+        "lfe5u-25f": Die(24_288, 24_288, 28, 56, large=0, regions=1, cells=0),
+        "lfe5u-45f": Die(43_848, 43_848, 72, 108, large=0, regions=1, cells=0),
+        "lfe5u-85f": Die(83_640, 83_640, 156, 208, large=0, regions=1, cells=0),
     },
     read_part=_read_part,
     part_form=f"a speed of 6, 7, 8 and a package of {', '.join(sorted(_PACKAGES))}, as in LFE5U-85F-6BG381C",
@@ -154,6 +154,7 @@ ECP5 = Family(
         around_blocks=(0, 0),
         control_luts=18,
         counter_luts=Line(-1.0, 2.0),  # one slot takes 3, 5 slots 19, 32 slots 41
+        joined_cells=0.0,
         packing_luts=4.0,  # of a perceptron: 115,802 placed, 91,500 counted, 5,872 additions; 47,400, 34,394, 3,185
         shift_registers=0,
         block_registers=0,

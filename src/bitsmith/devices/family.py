@@ -29,7 +29,8 @@ class Die:
 
     Look-up tables (4 inputs for Lattice, 6 for AMD), flip-flops, multiplier blocks, memories of the size of the family's
     `MemoryBlock`, and of its `LargeMemory`, which most parts do not have. ``regions`` are pieces of silicon in one package,
-    AMD's super logic regions: paths from one to another are slow.
+    AMD's super logic regions: paths from one to another are slow. ``cells`` is the number of those that have one look-up table
+    and one flip-flop each, which is driven by that table or has the cell for itself; 0 where flip-flops are beside tables.
     """
 
     luts: int
@@ -38,6 +39,7 @@ class Die:
     brams: int
     large: int
     regions: int
+    cells: int
 
     def without_memory_blocks(self) -> Die:
         """The die as it is where neither block memory nor larger memory may be used."""
@@ -271,6 +273,8 @@ class Family:
             "cells of a larger memory": bool(self.area.large) != bool(self.synthesis.large),
             "thresholds take the delays of what synthesis makes of them": delays.thresholds_in_tables
             != ("thresholds.v" in self.synthesis.arithmetic),
+            "cells and how they are joined, or neither": bool(self.area.joined_cells)
+            != any(die.cells for die in self.dies.values()),
             "nothing is counted": not (self.synthesis.lut and self.synthesis.ff and self.synthesis.bram),
         }
 

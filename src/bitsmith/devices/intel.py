@@ -83,7 +83,7 @@ class _Block(NamedTuple):
 
 
 def _die(alms: int, dsp_blocks: int, memories: int) -> Die:
-    return Die(luts=2 * alms, ffs=4 * alms, dsps=2 * dsp_blocks, brams=memories, large=0, regions=1)
+    return Die(luts=2 * alms, ffs=4 * alms, dsps=2 * dsp_blocks, brams=memories, large=0, regions=1, cells=0)
 
 
 def _family(name: str, example: str, dies: Mapping[str, Die], period_ns: float, delays: DelayModel) -> Family:
@@ -156,6 +156,7 @@ def _area(delays: DelayModel) -> AreaModel:
         around_blocks=(0, 0),
         control_luts=18,
         counter_luts=Line(2.5, 1.8),  # one slot takes 5, 5 slots 25, 32 slots 37
+        joined_cells=0.0,
         packing_luts=0.0,
         shift_registers=0,
         block_registers=0,

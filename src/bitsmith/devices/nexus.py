@@ -43,7 +43,10 @@ _BLOCK = MultiplierBlock(
     adds=False,
 )
 _MEMORY = replace(ECP5.memory, carry_words=24)
-_SMALL, _LARGE = Die(13_824, 13_824, 24, 24, large=0, regions=1), Die(32_256, 32_256, 56, 84, large=0, regions=1)
+_SMALL, _LARGE = (
+    Die(13_824, 13_824, 24, 24, large=0, regions=1, cells=0),
+    Die(32_256, 32_256, 56, 84, large=0, regions=1, cells=0),
+)
 _USUAL = {"lifcl-17": "bg256", "lifcl-40": "bg400", "lfd2nx-40": "bg256"}
 
 

@@ -24,7 +24,7 @@ YARDSTICK = ECP5.area
 """Areas in look-up tables of four inputs, by which layouts are compared for all families: a reuse factor means the same circuit
 on each of them."""
 
-TYPICAL = Die(luts=400_000, ffs=800_000, dsps=1_500, brams=1_000, large=0, regions=1)
+TYPICAL = Die(luts=400_000, ffs=800_000, dsps=1_500, brams=1_000, large=0, regions=1, cells=0)
 """Resources assumed of parts that only a vendor's tool knows: those of a middle-sized one of their families."""
 
 

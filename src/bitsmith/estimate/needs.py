@@ -13,6 +13,9 @@ from bitsmith.estimate.figures import Cells, Size
 _FULL = 0.75
 """The share of look-up tables and flip-flops that is placed and routed without trouble."""
 
+_PLACED = 0.9
+"""The share of cells of both: nextpnr found no placement on an iCE40UP5K for 95 %."""
+
 _NAMED = 3
 """Layers that are named as those that take most of a resource."""
 
@@ -76,11 +79,22 @@ class Need:
 
 
 def counted(part: Part, *, luts: int, ffs: int, dsps: int, brams: int, large: int) -> tuple[Need, ...]:
-    """Return the needs of so many cells on ``part``; larger memories come last, where there are some."""
+    """Return the needs of so many cells on ``part``; logic cells and larger memories come last, where there are some."""
     kind = part.family.large
     larger = (
         [Need(kind.name, kind.name, large, part.die.large, 1.0, lambda cells: cells.large)]
         if kind and (large or part.die.large)
+        else []
+    )
+    share = part.family.area.joined_cells
+
+    def together(lut: float, ff: float) -> float:
+        return lut + ff - share * min(lut, ff)
+
+    cells = math.ceil(together(luts, ffs))
+    joined = (
+        [Need("LC", "logic cells", cells, part.die.cells, _PLACED, lambda taken: together(taken.lut, taken.ff))]
+        if part.die.cells
         else []
     )
     return (
@@ -88,6 +102,7 @@ def counted(part: Part, *, luts: int, ffs: int, dsps: int, brams: int, large: in
         Need("FF", "flip-flops", ffs, part.die.ffs, _FULL, lambda cells: cells.ff),
         Need("DSP", "multiplier blocks", dsps, part.die.dsps, 1.0, lambda cells: cells.dsp),
         Need("BRAM", "memory blocks", brams, part.die.brams, 1.0, lambda cells: cells.bram),
+        *joined,
         *larger,
     )
 

@@ -108,7 +108,7 @@ def resources(sections: Sequence[Section], design: Design | None) -> list[Need]:
     counts = dict(_counts(area))
     luts, ffs, dsps, brams = (math.ceil(count or 0) for count in (area.lut, area.ff, area.dsp, area.bram))
     needs = counted(part, luts=luts, ffs=ffs, dsps=dsps, brams=brams, large=area.uram or area.spram or 0)
-    return [need for need in needs if counts.get(need.label) is not None]
+    return [need for need in needs if counts.get(need.label, 0) is not None]  # logic cells are not counted, but follow
 
 
 def area_of(sections: Sequence[Section]) -> Resources | Estimate | None:
