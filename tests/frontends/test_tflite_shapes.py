@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
+from bitsmith.frontends.builder.known import Known
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, Value, constant
 from bitsmith.frontends.tflite.call import Call
 from bitsmith.frontends.tflite.graph import Operator, Options
@@ -47,7 +48,10 @@ def applied(kind: str, operands: list[Array], codes: bool = False, results: int 
     assert entry is not None
     made = entry.read(Call(operator, values, Builder(Draft(), 0, "t", samples=1), Kernels.SINGLE))
     found = []
-    for value in (made,) if isinstance(made, Value) else made:
+    for value in made if isinstance(made, tuple) else (made,):
+        if isinstance(value, Known):
+            found.append(value.array())
+            continue
         assert value.constant is not None
         found.append(np.broadcast_to(value.constant, value.dims) + (ZERO if codes else 0))
     return found

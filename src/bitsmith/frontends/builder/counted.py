@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -16,6 +17,11 @@ from bitsmith.errors import BitsmithError, UnsupportedError
 from bitsmith.frontends.builder.known import BY_SAMPLES, MANY_SAMPLES, Array, Known
 
 _FEW_ELEMENTS = 1 << 16
+
+Made = TypeVar("Made")
+"""The results of a reader on constants."""
+
+_Computing: TypeAlias = Callable[[Sequence[Array], int], tuple[Made, Sequence[Array | None]]]
 
 
 @contextlib.contextmanager
@@ -29,6 +35,40 @@ def as_choice() -> Iterator[None]:
         yield
     except BitsmithError as error:
         raise UnsupportedError(f"a choice or a bound {BY_SAMPLES[0]}", remedy=BY_SAMPLES[1]) from error
+
+
+def computed(
+    known: Sequence[Known], counts: Sequence[int], compute: _Computing[Made], judge: _Computing[Made] | None = None
+) -> tuple[list[Known | None], Made]:
+    """Return the constants that an operator makes of others, the ``known``, and what it makes for the last of the ``counts``.
+
+    Args:
+        counts: the numbers of samples that constants are known for.
+        compute: makes it of arrays in the place of ``known``, for a number of samples; and its arrays.
+        judge: the same of an operator that is judged in this one's place.
+
+    Raises:
+        UnsupportedError: they depend on the number of samples, and are not affine in it.
+    """
+    results, last = _by_count(known, counts, compute)
+    if any(not one.fixed for one in known):
+        check_affine(known, results, counts, lambda arrays, many: compute(arrays, many)[1])
+        if judge is not None:
+            sides, _ = _by_count(known, counts, judge)
+            with as_choice():
+                check_affine(known, sides, counts, lambda arrays, many: judge(arrays, many)[1])
+    return results, last
+
+
+def _by_count(
+    known: Sequence[Known], counts: Sequence[int], compute: _Computing[Made]
+) -> tuple[list[Known | None], Made]:
+    """The constants for each of the numbers of samples that they may depend on, and what is made for the last."""
+    most = max((len(one.at) for one in known), default=1)
+    rows = [compute([one.at[k % len(one.at)] for one in known], count) for k, count in enumerate(counts[:most])]
+    columns = zip(*(arrays for _, arrays in rows), strict=True)
+    listed = ([array for array in column if array is not None] for column in columns)
+    return [Known.of(column) if column else None for column in listed], rows[-1][0]
 
 
 def check_affine(

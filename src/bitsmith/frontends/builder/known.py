@@ -146,7 +146,7 @@ def value_of(known: Known, counts: Sequence[int]) -> Value:
 
 
 def _by_samples() -> UnsupportedError:
-    return UnsupportedError("values that depend on the number of samples", accepted="constants")
+    return UnsupportedError("values that depend on the number of samples", accepted="constants", remedy=BY_SAMPLES[1])
 
 
 def _growth(shapes: Sequence[tuple[int, ...]], counts: Sequence[int]) -> tuple[int, int]:

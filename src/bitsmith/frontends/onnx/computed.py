@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.counted import as_choice, check_affine
+from bitsmith.frontends.builder.counted import computed
 from bitsmith.frontends.builder.known import Array, Known, Operand
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.onnx.call import Call, Translation, Translator
@@ -29,44 +29,23 @@ def constants(entry: Translation, call: Call) -> tuple[Known | None, ...]:
     """
     known = [value for value in call.operands if isinstance(value, Known)]
     dtypes = {**_DTYPES, **{value.kind: value.at[0].dtype.str for value in reversed(known)}}
-    counts = call.build.counts
-    computed, results = _results_by_count(entry.read, call, known, dtypes)
-    if any(not value.fixed for value in known):
-        check_affine(
-            known, computed, counts, lambda arrays, many: _results_of(entry.read, call, arrays, dtypes, many)[1]
-        )
-        if entry.judged is not None:
-            judge = partial(_results_of, entry.judged, call)
-            sides, _ = _results_by_count(entry.judged, call, known, dtypes)
-            with as_choice():
-                check_affine(known, sides, counts, lambda arrays, many: judge(arrays, dtypes, many)[1])
-    return tuple(
-        None if one is None else _with_history(one, result) for one, result in zip(computed, results, strict=True)
+    read, judged = (
+        None if one is None else partial(_results_of, one, call, dtypes) for one in (entry.read, entry.judged)
     )
+    assert read is not None
+    results, made = computed(known, call.build.counts, read, judged)
+    return tuple(None if one is None else _with_history(one, result) for one, result in zip(results, made, strict=True))
 
 
 def _results_of(
-    read: Translator, call: Call, known: Sequence[Array], dtypes: Mapping[Kind, str], count: int
+    read: Translator, call: Call, dtypes: Mapping[Kind, str], known: Sequence[Array], count: int
 ) -> tuple[tuple[Operand | None, ...], list[Array | None]]:
     """The results of an operator whose constants are ``known``, for so many samples; and their arrays."""
     left = iter(known)
     operands = tuple(replace(value, at=(next(left),)) if isinstance(value, Known) else None for value in call.operands)
-    computed = read(replace(call, operands=operands, build=replace(call.build, samples=count)))
-    results = computed if isinstance(computed, tuple) else (computed,)
+    made = read(replace(call, operands=operands, build=replace(call.build, samples=count)))
+    results = made if isinstance(made, tuple) else (made,)
     return results, [_array(result, dtypes) for result in results]
-
-
-def _results_by_count(
-    read: Translator, call: Call, known: Sequence[Known], dtypes: Mapping[Kind, str]
-) -> tuple[list[Known | None], tuple[Operand | None, ...]]:
-    """The constants that an operator makes of others, for each of the batch's sizes; and the results for the last."""
-    rows: list[list[Array | None]] = []
-    results: tuple[Operand | None, ...] = ()
-    for k, count in enumerate(call.build.counts[: max((len(value.at) for value in known), default=1)]):
-        results, arrays = _results_of(read, call, [value.at[k % len(value.at)] for value in known], dtypes, count)
-        rows.append(arrays)
-    columns = ([array for array in column if array is not None] for column in zip(*rows, strict=True))
-    return [Known.of(column) if column else None for column in columns], results
 
 
 def _with_history(known: Known, result: Operand | None) -> Known:

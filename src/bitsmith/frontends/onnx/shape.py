@@ -69,14 +69,7 @@ def _slice(call: Call) -> Value:
     if not len(start) == len(stop) == len(axes) == len(steps) or 0 in steps:
         raise ModelFileError("slices that do not fit each other", where=call.attributes.where)
     named = list(zip([x.counted(axis) for axis in axes], map(slice, start, stop, steps), strict=True))
-    picked: dict[int, range] = {}
-    for sizes in call.build.sizes(x):
-        picked = {axis: range(sizes[axis])[part] for axis, part in named}
-        if x.batch is not None:
-            every = range(sizes[x.batch.axis])
-            if picked.pop(x.batch.axis, every) != every:
-                raise MixedSamplesError("picks some of the samples")
-    return selection.part(call.build, x, picked)
+    return selection.sliced(call.build, x, lambda sizes: {axis: range(sizes[axis])[part] for axis, part in named})
 
 
 def _split(call: Call) -> tuple[Value, ...]:

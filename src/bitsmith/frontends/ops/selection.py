@@ -54,6 +54,18 @@ def part(build: Builder, x: Value, picked: Mapping[int, range], suffix: str = ""
     return build.emit(Slice(starts, stops, steps), x, suffix=suffix, kind=x.kind)
 
 
+def sliced(build: Builder, x: Value, ranges_of: Callable[[Shape], Mapping[int, range]]) -> Value:
+    """The elements that ``ranges_of`` the model's shape picks of some axes, which must be all along that of the samples."""
+    picked: dict[int, range] = {}
+    for sizes in build.sizes(x):
+        picked = dict(ranges_of(sizes))
+        if x.batch is not None:
+            every = range(sizes[x.batch.axis])
+            if picked.pop(x.batch.axis, every) != every:
+                raise MixedSamplesError("picks some of the samples")
+    return part(build, x, picked)
+
+
 def select(build: Builder, x: Value, dim: int, index: int) -> Value:
     """The elements at ``index`` of an axis, which disappears."""
     axis, dim = x.axis(dim), x.counted(dim)

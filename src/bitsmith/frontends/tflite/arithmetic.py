@@ -238,15 +238,24 @@ def _cast(call: Call) -> Value:
     return logic.cast(call.build, call.value(0), kind_of(call.result), Beyond.UNDEFINED)
 
 
+def _side(call: Call) -> Value:
+    """The side of 0 on which a number is, if it becomes a truth value; else the number."""
+    x = call.value(0)
+    return OPERATIONS["sign"].make(call.build, x) if kind_of(call.result) is Kind.BOOL else x
+
+
 _ADD, _SUBTRACT = (Translation(partial(_sum, layer), f"Quantize and {layer.kind}") for layer in (Add(), Subtract()))
 _MAXIMUM, _MINIMUM = (Translation(partial(_extremum, layer), layer.kind) for layer in (Maximum(), Minimum()))
+
+_AT_ONE_NUMBER = ("equal", "not_equal")
+"""Relations that may hold, or not, for a single number."""
 
 ARITHMETIC: Operators = {
     "ADD": Entry(_ADD, operation("add")),
     "ADD_N": Entry(
         numbers=Translation(lambda call: arithmetic.total(call.build, *call.all_values()), OPERATIONS["add"].becomes)
     ),
-    "CAST": Entry(numbers=Translation(_cast, "Identity, WholeNumber or Comparison")),
+    "CAST": Entry(numbers=Translation(_cast, "Identity, WholeNumber or Comparison", _side)),
     "DEQUANTIZE": Entry(Translation(_dequantize, "BatchNormalization"), Translation(_numbers_of_codes, "a constant")),
     "DIV": Entry(Translation(_fine_quotient, "Lookup"), Translation(_quotient, OPERATIONS["divide"].becomes)),
     "FAKE_QUANT": Entry(numbers=Translation(_fake_quant, "Quantize")),
@@ -260,6 +269,7 @@ ARITHMETIC: Operators = {
     ),
     "SUB": Entry(_SUBTRACT, operation("subtract")),
     **on_numbers(**{name.upper(): name for name in RELATIONS}),
+    **{name.upper(): Entry(numbers=replace(operation(name), judged=operation("less").read)) for name in _AT_ONE_NUMBER},
     **on_numbers(
         ATAN2="atan2",
         CEIL="ceil",

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.known import Known, value_of
 from bitsmith.frontends.builder.value import ONE, Kind, Value, constant
 from bitsmith.frontends.files.json import MAX_SIZE
 from bitsmith.frontends.tflite.fixedpoint import Integers, nearest
@@ -65,10 +66,10 @@ class Operand:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An operator on values; None for those that are left out."""
+    """An operator on values; None for those that are left out. What is ``Known`` depends on the number of samples."""
 
     operator: Operator
-    values: tuple[Value | None, ...]
+    values: tuple[Value | Known | None, ...]
     build: Builder
     kernels: Kernels
 
@@ -107,7 +108,7 @@ class Call:
         value = self.values[number]
         if value is None:
             raise self.error(f"{self.operator.kind} without a value of input {number}")
-        return value
+        return value if isinstance(value, Value) else value_of(value, self.build.counts)
 
     def all_values(self) -> list[Value]:
         """All inputs."""
@@ -129,7 +130,7 @@ class Call:
     def trained(self, number: int, what: str) -> Floats:
         """Input ``number``, a constant, as real numbers: quantized weights are the numbers that their codes stand for."""
         value = self.value(number)
-        if value.constant is None:
+        if value.constant is None or not value.is_trained:
             raise UnsupportedError(f"{what} computed from an input", accepted="constants")
         return value.constant
 
@@ -147,13 +148,24 @@ class Call:
         tensor, value = self.required(number), self.values[number]
         if tensor.data is not None:
             return tensor.array()
+        if isinstance(value, Known):
+            return value.array()
         if value is None or value.constant is None:
             raise UnsupportedError(f"{what} computed from an input", accepted="constants")
         return value.constant
 
     def integers(self, number: int, what: str) -> tuple[int, ...]:
         """The same as a list of integers."""
-        values = self.array(number, what)
+        return self._listed(self.array(number, what), what)
+
+    def counted(self, number: int, what: str) -> list[tuple[int, ...]]:
+        """The same for each of the numbers of samples that the model's sizes are looked at for."""
+        value, counts = self.values[number], self.build.counts
+        if isinstance(value, Known) and not value.fixed:
+            return [self._listed(array, what) for array in value.at]
+        return [self.integers(number, what)] * len(counts)
+
+    def _listed(self, values: npt.NDArray[np.generic], what: str) -> tuple[int, ...]:
         if values.dtype.kind == "f" and bool(np.all((np.abs(values) <= MAX_SIZE) & (values == np.rint(values)))):
             values = values.astype(np.int64)
         if values.ndim > 2 or values.size > _MAX_INTEGERS or values.dtype.kind not in "iu" or values.dtype == np.uint64:
@@ -296,17 +308,21 @@ def activated(result: Tensor, activation: str) -> Limits:
     return low, high
 
 
-Results: TypeAlias = "Value | tuple[Value, ...]"
+Results: TypeAlias = "Value | Known | tuple[Value | Known, ...]"
 
 Translator: TypeAlias = Callable[[Call], Results]
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """Reader of an operator, and ``becomes``, the kinds of layer that it turns into, for documentation."""
+    """Reader of an operator, and ``becomes``, the kinds of layer that it turns into, for documentation.
+
+    On sizes alone, one that differs at a single number of samples is ``judged`` by another, which does so on both of its sides.
+    """
 
     read: Translator
     becomes: str
+    judged: Translator | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,9 +153,10 @@ def _placed(call: Call, x: Value, shape: Sequence[int], number: int = 0) -> tupl
     *size, channels, _ = shape
     if x.item[-1] != channels:
         raise call.error(f"{x.item[-1]} channels for a kernel of shape {tuple(shape)}")
-    wanted = call.integers(number, "the output shape")
-    if len(wanted) != len(shape) or min(wanted) < 1:
-        raise call.error(f"an output of shape {wanted}", f"{len(shape)} axes")
+    listed = call.counted(number, "the output shape")
+    wanted, last = listed[0], listed[-1]
+    if len(wanted) != len(shape) or min(wanted) < 1 or wanted[1:] != last[1:]:
+        raise call.error(f"an output of shape {last}", f"{len(shape)} axes, constants but that of the samples")
     taps, pairs, extra = taps_of(call, size, dilated=False), [], []
     for n, output, taps_along, stride in zip(x.item, wanted[1:], taps.size, taps.strides, strict=False):
         full = (n - 1) * stride + taps_along

@@ -21,10 +21,12 @@ import numpy as np
 from bitsmith.errors import BitsmithError, ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
+from bitsmith.frontends.builder.known import Known, value_of
 from bitsmith.frontends.builder.names import UniqueNames, printable
 from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.tflite.call import Call, Entry, Results, Translation, kind_of, zero_point
+from bitsmith.frontends.tflite.computed import constants
 from bitsmith.frontends.tflite.graph import Graph, Operator, read_graph
 from bitsmith.frontends.tflite.live import TfliteModel
 from bitsmith.frontends.tflite.operators import OPERATORS, translation, why_unknown
@@ -77,7 +79,7 @@ class _Reading:
     refusals: Refusals = field(default_factory=Refusals)
     draft: Draft = field(default_factory=Draft)
     names: UniqueNames = field(default_factory=UniqueNames)
-    values: dict[int, Value] = field(default_factory=dict)
+    values: dict[int, Value | Known] = field(default_factory=dict)
     constants: dict[tuple[int, bool], Value] = field(default_factory=dict)
 
     def network(self) -> Network:
@@ -124,7 +126,7 @@ class _Reading:
         return tuple(notes)
 
     def _builder(self, name: str, kind: str, where: str) -> Builder:
-        return Builder(self.draft, self.draft.begin(name, kind), where, samples=1)
+        return Builder(self.draft, self.draft.begin(name, kind), where, samples=None if self.open else 1)
 
     def _input(self, tensor: Tensor) -> int:
         """The node of an input, which takes codes if it is quantized."""
@@ -164,7 +166,7 @@ class _Reading:
     def _output(self, tensor: Tensor, taken: Set[int]) -> int:
         """The node of an output, which is none of those ``taken``: codes, if it is quantized."""
         value = self.values.get(tensor.number)
-        if value is None or value.constant is not None:
+        if not isinstance(value, Value) or value.constant is not None:
             raise UnsupportedError(
                 f"the output {tensor.name[:100]!r} does not depend on any input", where=self.graph.where
             )
@@ -177,7 +179,7 @@ class _Reading:
         assert isinstance(found.node, int)
         return found.node
 
-    def _value(self, tensor: Tensor | None, on_codes: bool) -> Value | None:
+    def _value(self, tensor: Tensor | None, on_codes: bool) -> Value | Known | None:
         """The value of a tensor, of a quantized constant its codes or the numbers that these stand for.
 
         None if it is left out, or that of an operator that was refused.
@@ -207,13 +209,18 @@ class _Reading:
                 return  # what it reads was refused
             build = self._builder(name, operator.kind, operator.where)
             before = len(self.draft.nodes)
-            results = self._results(translated, Call(operator, values, build, self.kernels))
+            call = Call(operator, values, build, self.kernels)
+            results = constants(translated, call)
+            results = self._results(translated, call) if results is None else results
             operator.check_options()
-            listed = results if isinstance(results, tuple) else (build.named(results, before),)
+            if isinstance(results, Value):
+                results = build.named(results, before)
+            listed = results if isinstance(results, tuple) else (results,)
             if operator.on_codes:
                 self._settle(before)
-            for tensor, value in zip(operator.outputs, listed, strict=False):
-                if not _fits(value, tensor):
+            for tensor, result in zip(operator.outputs, listed, strict=False):
+                value = value_of(result, build.counts) if isinstance(result, Known) and result.fixed else result
+                if isinstance(value, Value) and not _fits(value, tensor):
                     raise UnsupportedError(
                         f"a result of axes {value.dims} that the file says to be {tensor.sizes}",
                         accepted="a batch of size 1, along the first axis",
@@ -230,9 +237,9 @@ class _Reading:
         try:
             return translated.read(call)
         except UnsupportedError:
-            if not self.fixed:
+            if self.open:
                 raise
-            rank = max((one.rank for one in call.values if one is not None and one.constant is None), default=0)
+            rank = max((one.rank for one in call.values if isinstance(one, Value) and one.constant is None), default=0)
             for others in islice(product(*(_shapes(value, rank) for value in call.values)), 1, _MOST_TRIED):
                 self.draft.back_to(before)
                 values = tuple(map(partial(_viewed, call.build), call.values, others))
@@ -242,9 +249,9 @@ class _Reading:
             raise
 
     @property
-    def fixed(self) -> bool:
-        """True of a model for exactly one sample."""
-        return all(tensor.sizes[:1] == (1,) for tensor in self.graph.inputs)
+    def open(self) -> bool:
+        """True of a model for any number of samples; any other is for exactly one."""
+        return any(tensor.sizes[:1] == (None,) for tensor in self.graph.inputs)
 
     def _settle(self, before: int) -> None:
         """Give all trained tensors from a node on the grid that they are on: of what works on codes nothing is rounded."""
@@ -261,21 +268,21 @@ def _fits(value: Value, tensor: Tensor) -> bool:
     return value.rank == len(tensor.sizes) and all(size in (None, found) for found, size in pairs)
 
 
-def _shapes(value: Value | None, rank: int) -> list[tuple[Shape, Batch] | None]:
+def _shapes(value: Value | Known | None, rank: int) -> list[tuple[Shape, Batch] | None]:
     """The axes that a computed value of one sample may have as well: the samples along another one of size 1.
 
     One that broadcasts to so many axes may have a first one for them. The first is None, which leaves the value as it is.
     """
-    if value is None or value.batch is None or value.constant is not None:
+    if not isinstance(value, Value) or value.batch is None or value.constant is not None:
         return [None]
     thin = [Batch(axis) for axis, size in enumerate(value.dims) if size == 1 and value.batch != Batch(axis)]
     first: list[tuple[Shape, Batch] | None] = [((1, *value.dims), Batch(0))] if value.rank < rank else []
     return [None, *((value.dims, batch) for batch in thin), *first]
 
 
-def _viewed(build: Builder, value: Value | None, other: tuple[Shape, Batch] | None) -> Value | None:
+def _viewed(build: Builder, value: Value | Known | None, other: tuple[Shape, Batch] | None) -> Value | Known | None:
     """``value`` with other axes, one of which has the samples."""
-    return value if value is None or other is None else build.viewed(value, *other, "sample")
+    return value if not isinstance(value, Value) or other is None else build.viewed(value, *other, "sample")
 
 
 def _constant(tensor: Tensor, *, on_codes: bool) -> Value:

@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.known import Known
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, Kind, Value, constant
 from bitsmith.frontends.ops import selection, shape, spatial
 from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, alike, kind_of, limits_of, zero_point
 from bitsmith.frontends.tflite.fixedpoint import Integers, nearest
 from bitsmith.frontends.tflite.shared import fused
 from bitsmith.layers.embedding import OneHot
-from bitsmith.layers.layer import as_weights
+from bitsmith.layers.layer import Shape, as_weights
 from bitsmith.layers.resample import PadMode
 
 _MAX_RANK = 32
@@ -26,12 +26,21 @@ def _moved(call: Call, y: Value, number: int = 0) -> Value:
 
 def _reshape(call: Call) -> Value:
     call.options.ignore("new_shape")
-    wanted = call.options.integers("new_shape") if call.tensor(1) is None else call.integers(1, "the new shape")
-    if len(wanted) > _MAX_RANK or any(not -1 <= size <= MAX_ELEMENTS for size in wanted):
-        raise call.error(f"the new shape {tuple(wanted)[:_MAX_RANK]}")
+    if call.tensor(1) is None:
+        shapes = [call.options.integers("new_shape")] * len(call.build.counts)
+    else:
+        shapes = call.counted(1, "the new shape")
     sizes = call.operator.outputs[0].sizes
     batch_axis = sizes.index(None) if None in sizes else None
-    return _moved(call, shape.view(call.build, call.value(0), [wanted], batch_axis=batch_axis))
+    return _moved(call, shape.view(call.build, call.value(0), _sizes(call, shapes, -1), batch_axis=batch_axis))
+
+
+def _sizes(call: Call, shapes: Sequence[Shape], least: int) -> Sequence[Shape]:
+    """New shapes, if all sizes are ``least`` or more."""
+    for wanted in shapes:
+        if len(wanted) > _MAX_RANK or any(not least <= size <= MAX_ELEMENTS for size in wanted):
+            raise call.error(f"the new shape {wanted[:_MAX_RANK]}")
+    return shapes
 
 
 def _squeeze(call: Call) -> Value:
@@ -73,19 +82,16 @@ def _pad(call: Call) -> Value:
     return _moved(call, spatial.pad(call.build, x, pairs, value=value))
 
 
-def _part(call: Call, ranges: Sequence[range]) -> Value:
-    """The elements in ranges, one for each axis."""
-    x = call.value(0)
-    picked = {dim: one for dim, (one, size) in enumerate(zip(ranges, x.dims, strict=True)) if one != range(size)}
-    return selection.part(call.build, x, picked)
-
-
 def _slice(call: Call) -> Value:
     x, starts, sizes = call.value(0), call.integers(1, "the start"), call.integers(2, "the size")
     if not len(starts) == len(sizes) == x.rank:
         raise call.error(f"{len(starts)} starts and {len(sizes)} sizes", f"one for each of {x.rank} axes")
-    ends = [along if size == -1 else start + size for start, size, along in zip(starts, sizes, x.dims, strict=True)]
-    return _moved(call, _part(call, [range(start, end) for start, end in zip(starts, ends, strict=True)]))
+
+    def ranges(dims: Shape) -> dict[int, range]:
+        ends = [along if size == -1 else start + size for start, size, along in zip(starts, sizes, dims, strict=True)]
+        return {dim: range(start, end) for dim, (start, end) in enumerate(zip(starts, ends, strict=True))}
+
+    return _moved(call, selection.sliced(call.build, x, ranges))
 
 
 def _strided_slice(call: Call) -> Value:
@@ -98,18 +104,18 @@ def _strided_slice(call: Call) -> Value:
     if not len(starts) == len(ends) == len(strides) <= x.rank or 0 in strides:
         raise call.error(f"a slice {starts}, {ends}, {strides} of {x.rank} axes")
     masks = [options.integer(f"{name}_mask") for name in ("begin", "end", "shrink_axis")]
-    ranges, gone = [range(size) for size in x.dims], []
-    for dim, (start, end, stride) in enumerate(zip(starts, ends, strides, strict=True)):
-        begins, stops, shrinks = (bool(mask >> dim & 1) for mask in masks)
-        size = x.dims[dim]
-        if shrinks:
-            ranges[dim] = range(start % size, start % size + 1) if -size <= start < size else range(0)
-            gone.append(dim)
-            continue
-        end = start + end if options.flag("offset") else end
-        taken = slice(None if begins else start, None if stops else end, stride)
-        ranges[dim] = range(*taken.indices(size))
-    y = _part(call, ranges)
+    begin, stop, shrink = ([bool(mask >> dim & 1) for dim in range(x.rank)] for mask in masks)
+    offset = options.flag("offset")
+
+    def taken(dim: int, size: int) -> range:
+        start, end, stride = starts[dim], ends[dim], strides[dim]
+        if shrink[dim]:
+            return range(start % size, start % size + 1) if -size <= start < size else range(0)
+        end = start + end if offset else end
+        return range(size)[slice(None if begin[dim] else start, None if stop[dim] else end, stride)]
+
+    y = selection.sliced(call.build, x, lambda dims: {dim: taken(dim, dims[dim]) for dim in range(len(starts))})
+    gone = [dim for dim in range(len(starts)) if shrink[dim]]
     return _moved(call, shape.squeeze(call.build.within("row"), y, gone) if gone else y)
 
 
@@ -260,9 +266,8 @@ def _block_pairs(call: Call, blocks: Sequence[int], what: str) -> dict[int, tupl
     return dict(enumerate(zip(listed[::2], listed[1::2], strict=True), 1))
 
 
-def _like(value: float, call: Call) -> Value:
-    """A constant of the operand's shape."""
-    return constant(np.full(call.value(0).dims, value), kind=kind_of(call.result))
+def _zeros_like(call: Call) -> Known:
+    return Known.of([np.zeros(sizes, call.result.dtype) for sizes in call.build.sizes(call.value(0))])
 
 
 def _range(call: Call) -> Value:
@@ -285,15 +290,11 @@ def _tile(call: Call) -> Value:
 
 
 def _broadcast(call: Call) -> Value:
-    wanted = call.integers(1, "the new shape")
-    if len(wanted) > _MAX_RANK or any(not 1 <= size <= MAX_ELEMENTS for size in wanted):
-        raise call.error(f"the new shape {wanted[:_MAX_RANK]}")
-    return _moved(call, shape.expand(call.build, call.value(0), [wanted]))
+    return _moved(call, shape.expand(call.build, call.value(0), _sizes(call, call.counted(1, "the new shape"), 1)))
 
 
-def _shape(call: Call) -> Value:
-    sizes = np.asarray(call.value(0).dims, dtype=np.float64)
-    return constant(as_weights(sizes), kind=kind_of(call.result))
+def _shape(call: Call) -> Known:
+    return Known.of([np.asarray(sizes, dtype=call.result.dtype) for sizes in call.build.sizes(call.value(0))])
 
 
 def _fill(call: Call) -> Value:
@@ -335,6 +336,6 @@ SHAPES: dict[str, Entry] = {
     "TILE": alike(_tile, "Gather"),
     "TRANSPOSE": alike(_transpose, "Permute"),
     "UNPACK": alike(_unpack, "Slice and Reshape"),
-    "ZEROS_LIKE": Entry(numbers=Translation(partial(_like, 0.0), "a constant")),
+    "ZEROS_LIKE": Entry(numbers=Translation(_zeros_like, "a constant")),
 }
 """Operators by name."""
