@@ -97,8 +97,10 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "softplus of nothing": (nn.Softplus(beta=0.0), "accepted: a positive beta"),
     "softplus of less": (nn.Softplus(beta=-1.0), "accepted: a positive beta"),
     "celu of less": (nn.CELU(-1.0), "accepted: a positive alpha"),
-    "unwritten result": (_partly, "elements that nothing has been written to"),
+    "unwritten result": (_partly, "what to do: write to all of a tensor that is made without numbers (torch.empty)"),
     "unwritten operand": (lambda x: _partly(x) * 2.0, "elements that nothing has been written to"),
+    "nothing written": (lambda x: torch.empty_like(x) + x, "write to all of a tensor that is made without numbers"),
+    "computed mask": (lambda x: x[x > 0.0], "choose, torch.where(mask, f(x), x)"),
     "unwritten constant": (lambda x: _partly(torch.zeros(2, 4, 5))[0] + x, "elements that nothing has been written to"),
     "data": (lambda x: x.sum() if bool(x.sum() > 0) else x, "torch.export cannot"),
 }

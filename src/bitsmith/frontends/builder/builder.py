@@ -16,7 +16,7 @@ import numpy as np
 
 from bitsmith.errors import ApproximateError, ModelFileError, UnsupportedError
 from bitsmith.frontends.builder import grids
-from bitsmith.frontends.builder.draft import Draft, Emitted
+from bitsmith.frontends.builder.draft import UNWRITTEN, Draft, Emitted
 from bitsmith.frontends.builder.names import joined_names
 from bitsmith.frontends.builder.value import (
     ANY_SAMPLES,
@@ -179,7 +179,7 @@ class Builder:
         if found is not None:
             return found[1]
         values = operand.node
-        finite(values[~np.isneginf(values)], operand.label or "a constant", self.where)
+        finite(values[~np.isneginf(values)], operand.label or "a constant", self.where, stored=bool(operand.label))
         self.draft.count(values.size, self.where)
         name = joined_names(self.prefix, name)
         whole = operand.kind.is_integer
@@ -388,14 +388,16 @@ def _on_grid(x: Value) -> Value:
     return x if x.quantizer is not None else replace(x, quantizer=grids.integers(x.elements))
 
 
-def finite(values: Floats, name: str, where: str) -> Floats:
-    """``values``, if they are numbers."""
+def finite(values: Floats, name: str, where: str, *, stored: bool = True) -> Floats:
+    """``values``, if they are numbers: of a tensor that the model has ``stored``, or computes."""
     if not bool(np.all(np.isfinite(values))):
         count = int(np.count_nonzero(~np.isfinite(values)))
         raise ModelFileError(
             f"{name} holds {count} NaN or infinite values",
             where=where,
-            remedy="train the model again, or load a checkpoint from before it diverged",
+            remedy="train the model again, or load a checkpoint from before it diverged"
+            if stored
+            else f"compute it without division by 0; {UNWRITTEN[1]}",
         )
     return values
 

@@ -15,8 +15,11 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.recurrent import Recurrent
 
-UNWRITTEN = "elements that nothing has been written to"
-"""Message about tensors that were made without numbers."""
+UNWRITTEN = (
+    "elements that nothing has been written to",
+    "write to all of a tensor that is made without numbers (torch.empty) before it is read, or make it of zeros",
+)
+"""Words of a refusal of tensors that were made without numbers, and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,9 @@ class Draft:
         number = len(self.nodes) - 1
         if not self.unwritten.keys().isdisjoint(node.inputs):
             if not node.layer.traits.moves:
-                raise UnsupportedError(UNWRITTEN, accepted="tensors that are written before they are read")
+                raise UnsupportedError(
+                    UNWRITTEN[0], accepted="tensors that are written before they are read", remedy=UNWRITTEN[1]
+                )
             pairs = zip(node.inputs, operands, strict=True)
             marks = node.layer.reference([self.unwritten.get(k, np.zeros(x.shape))[None] for k, x in pairs])[0]
             self.unwritten |= {number: as_weights(marks)} if np.any(marks) else {}

@@ -284,7 +284,7 @@ def constant_tensor(build: Builder, values: Number) -> Tensor:
             f"{reprlib.repr(values)} beside a tensor", where=build.where, accepted="numbers and arrays of real numbers"
         )
     kind = Kind.BOOL if array.dtype == np.bool_ else Kind.REAL
-    return Tensor(build, constant(finite(as_weights(array), "a constant", build.where), kind=kind))
+    return Tensor(build, constant(finite(as_weights(array), "a constant", build.where, stored=False), kind=kind))
 
 
 def same_rank(*tensors: Tensor) -> tuple[Tensor, ...]:

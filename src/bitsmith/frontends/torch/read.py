@@ -204,6 +204,7 @@ class _Reading:
     def _output(self, name: str) -> int:
         value = self._values[name]
         first = all(spec.sizes.index(None) == 0 for spec in self._graph.inputs if None in spec.sizes)
+        remedy = "permute or reshape what the module returns"
         if isinstance(value, Unknown):
             problem = value.why
         elif not isinstance(value, Value) or value.batch is None:
@@ -211,7 +212,7 @@ class _Reading:
         elif value.is_merged:
             problem = "its batch axis is merged with others"
         elif value.constant is None and value.node in self._draft.unwritten:
-            problem = UNWRITTEN
+            problem, remedy = UNWRITTEN
         elif first and self._draft.is_misplaced(value):
             problem = f"its batch axis is axis {value.batch.axis}, and that of the inputs axis 0"
         else:
@@ -220,7 +221,7 @@ class _Reading:
             f"the result {shown(name)}: {problem}",
             where=self._where,
             accepted="tensors that depend on the inputs, with the batch as an axis of its own, the first as in the inputs",
-            remedy="permute or reshape what the module returns",
+            remedy=remedy,
         )
 
     def _names(self, kept: Sequence[int]) -> dict[int, str]:

@@ -96,7 +96,11 @@ def _keys(call: Call) -> tuple[int, list[selection.Indices]]:
         value = call.value(item, "indices")
         is_mask = value.kind is Kind.BOOL
         if value.constant is None or value.batch is not None or (is_mask and not value.rank):
-            raise UnsupportedError("indices that are computed", accepted="constant indices")
+            raise UnsupportedError(
+                "indices that are computed",
+                accepted="constant indices",
+                remedy="of a mask compute with all elements and choose, torch.where(mask, f(x), x)" if is_mask else "",
+            )
         found = np.nonzero(value.constant) if is_mask else (value.constant,)
         keys |= {dim + k: one for k, one in enumerate(found)}
         dim += len(found)
