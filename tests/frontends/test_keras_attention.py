@@ -13,7 +13,8 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
+from keras.src.ops.nn import DotProductAttention
 from keras_jsons import functional, layer, source, write_model
 from keras_samples import assert_fixed_point, assert_same, randomised, save, save_keras2
 from tests.properties import judged
@@ -102,6 +103,31 @@ def test_attention_is_keras_own(names: list[str], tmp_path: Path) -> None:
     for name in ("m.keras", "m.h5"):
         assert_same(read_keras(save(model, tmp_path / name)), model)
     assert_fixed_point(read_keras(model), relative=2.0**-9)
+
+
+BIAS = RNG.normal(size=(1, 2, 5, 3)).astype("float32")
+PRODUCTS: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "plain": ops.dot_product_attention,
+    "causal": lambda q, k, v: ops.dot_product_attention(q, k, v, is_causal=True, scale=0.3),
+    "masked": lambda q, k, v: ops.dot_product_attention(q, k, v, mask=MASK[None]),
+    "computed mask": lambda q, k, v: ops.dot_product_attention(
+        q, k, v, mask=ops.transpose(q[..., :1], (0, 2, 1, 3)) > 0.0
+    ),
+    "bias": lambda q, k, v: ops.dot_product_attention(q, k, v, BIAS),
+    "computed bias": lambda q, k, v: ops.dot_product_attention(q, k, v, ops.einsum("bthc,bshc->bhts", q, k)),
+    "heads of keys": lambda q, k, v: ops.dot_product_attention(q, k[:, :, :1], v[:, :, :1]),
+}
+
+
+def test_the_operation_of_attention_is_keras_own(tmp_path: Path) -> None:
+    """Of queries, keys and values with an axis for two heads; a query without keys weighs all values alike."""
+    q, k, v = keras.Input((5, 2, 4)), keras.Input((3, 2, 4)), keras.Input((3, 2, 4))
+    model = keras.Model([q, k, v], [build(q, k, v) for build in PRODUCTS.values()])
+    assert_same(read_keras(model), model)
+    assert_same(read_keras(save(model, tmp_path / "m.keras")), model)
+    capped = keras.Model([q, k, v], DotProductAttention(attn_logits_soft_cap=2.0)(q, k, v))
+    with pytest.raises(UnsupportedError, match="attn_logits_soft_cap"):
+        read_keras(capped)
 
 
 def test_steps_have_the_users_name() -> None:

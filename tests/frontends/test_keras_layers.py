@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from keras_samples import assert_same, inputs_of, randomised
+from keras_samples import assert_same, inputs_of, randomised, save
 
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
@@ -114,6 +115,8 @@ OPERATIONS: dict[str, Build] = {
     "celu": lambda x: ops.celu(x, alpha=0.5),
     "gelu": ops.gelu,
     "gelu exact": lambda x: ops.gelu(x, approximate=False),
+    "select": lambda x: ops.select([x < -0.5, x > -0.8, x > 0.5], [x * x, x + 3.0, 7.0], default=2.5),
+    "select without a default": lambda x: ops.select([x < -0.5, x > 0.5], [x * x, x]),
     "softmax": ops.softmax,
     "log softmax": ops.log_softmax,
     "glu": ops.glu,
@@ -160,6 +163,23 @@ def test_layer_of_an_image(name: str) -> None:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operation(name: str) -> None:
     _check(OPERATIONS[name], (4,))
+
+
+LOW_RANK: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
+    "dense": (lambda: layers.Dense(3), (4,)),
+    "convolution": (lambda: layers.Conv2D(3, 2, use_bias=False), (4, 4, 2)),
+    "einsum": (lambda: layers.EinsumDense("abc,cd->abd", (None, 3), bias_axes="d"), (2, 4)),
+}
+
+
+@pytest.mark.parametrize("name", LOW_RANK)
+def test_changes_of_low_rank_are_part_of_the_kernel(name: str, tmp_path: Path) -> None:
+    make, shape = LOW_RANK[name]
+    model = keras.Sequential([keras.Input(shape), make()])
+    model.layers[0].enable_lora(2, lora_alpha=3)
+    randomised(model)
+    assert_same(read_keras(model), model)
+    assert_same(read_keras(save(model, tmp_path / "m.keras")), model)
 
 
 @pytest.mark.parametrize("name", MERGES)

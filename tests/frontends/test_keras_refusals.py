@@ -94,7 +94,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
         _one("Dense", units=3, dtype={"class_name": "QuantizedDTypePolicy", "config": {"mode": "int8"}}),
         "dtype policy",
     ),
-    "low rank": (_one("Dense", units=3, lora_rank=2), "lora_rank"),
+    "quantized": (
+        _one("Dense", units=3, quantization_config={"mode": "int8"}),
+        "the greatest magnitude of each sample",
+    ),
     "layer of another package": ({**_one("ReLU")}, "a custom layer"),
     "cudnn": (_one("CuDNNLSTM", 2, 3, units=2), "as LSTM or GRU and save it again"),
     "convolutional recurrence": (_one("ConvLSTM3D", 2, 4, 4, 4, 3), "convolutions of volumes within a recurrence"),

@@ -11,6 +11,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value, typed
 from bitsmith.frontends.files.json import integer, shown
 from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, configured
+from bitsmith.frontends.keras.operands import Constant, Operands
 from bitsmith.frontends.keras.weights import snake_case
 from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.logic import Beyond
@@ -59,6 +60,25 @@ def _alike(number: float | None) -> Translation:
     return Translation(read, "Constant", frozenset({"fill_value"}))
 
 
+def _select(call: LayerCall) -> Value:
+    """The first choice whose condition holds, else the default."""
+    names = ("condlist", "choicelist", "default")
+    opened = [*call.given.args, *(item for name in names for item in call.given.kwargs.get(name, ()))]
+    opened += [Constant(0)] if len(opened) % 2 == 0 else []
+    conditions, choices = opened[: len(opened) // 2], opened[len(opened) // 2 : -1]
+    if any(not isinstance(one, Value) for one in conditions):
+        raise UnsupportedError("select with constant conditions", accepted="conditions that are tensors")
+    values = replace(call, given=Operands((*choices, opened[-1]), {})).operands()
+    result, kind = values[-1], logic.common_kind(*values)
+    for number, (condition, choice) in reversed([*enumerate(zip(conditions, values, strict=False))]):
+        assert isinstance(condition, Value)
+        build = call.build.within(f"choice{number}" if number else "")
+        result = logic.where(
+            build, logic.truth(build, condition), replace(choice, kind=kind), replace(result, kind=kind)
+        )
+    return result
+
+
 def _one_hot(call: LayerCall) -> Value:
     if call.config.integer("axis", -1) not in (-1, call.x.rank) or call.config.flag("sparse", False):
         raise UnsupportedError("one-hot codes along another axis than the last, or sparse", accepted="axis=-1, dense")
@@ -92,4 +112,5 @@ ARITHMETIC: ByClass = {
     "OnesLike": _alike(1.0),
     "FullLike": _alike(None),
     "OneHot": Translation(_one_hot, "OneHot"),
+    "Select": Translation(_select, "Where", frozenset({"condlist", "choicelist", "default"})),
 }

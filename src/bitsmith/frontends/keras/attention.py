@@ -12,7 +12,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
+from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant, real
 from bitsmith.frontends.files.json import is_integer
 from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation
 from bitsmith.frontends.ops.arithmetic import multiply
@@ -240,6 +240,32 @@ def _unprojected_mask(call: LayerCall) -> Mask:
     return Mask(after=0 if causal else None, given=given, uniform=True)
 
 
+def _dot_product_attention(call: LayerCall) -> Value:
+    """The operation on query, key and value (batch, places, heads, channels)."""
+    build = replace(call.build, source="")
+    query, key, value = (call.argument(name, place) for place, name in enumerate(("query", "key", "value")))
+    if not isinstance(query, Value) or not isinstance(key, Value) or not isinstance(value, Value):
+        raise UnsupportedError("a constant as query, key or value", accepted="tensors")
+    if call.config.get("attn_logits_soft_cap") is not None:
+        raise UnsupportedError("attn_logits_soft_cap, which Keras has for TPUs alone", accepted="none")
+    bias, mask = (_beside_scores(call, name, place) for place, name in ((3, "bias"), (4, "mask")))
+    beside = (*map(real, bias), *(truth(build, one, "mask") for one in mask))
+    key, value = (
+        repeated_heads(build, x, query.dims[2], 2, f"{name}s") for name, x in (("key", key), ("value", value))
+    )
+    masked = Mask(after=0 if call.config.flag("is_causal", False) else None, given=beside, uniform=True)
+    scale = None if call.argument("scale", 5) is None else float(call.numbers("scale", 5).reshape(()))
+    return attention(build, query, key, value, masked, scale=scale, heads_last=True)[0]
+
+
+def _beside_scores(call: LayerCall, name: str, place: int) -> list[Value]:
+    """An argument of the scores' shape; none if it is left out."""
+    argument = call.argument(name, place)
+    if isinstance(argument, Value):
+        return [argument]
+    return [] if argument is None else [constant(call.numbers(name, place))]
+
+
 _SWITCHES = frozenset({"use_causal_mask", "return_attention_scores"})
 _NAMED = _SWITCHES | {"query", "value", "key", "attention_mask"}
 _HEADS = "EinsumDense, Einsum and Softmax"
@@ -253,3 +279,13 @@ ATTENTION: ByClass = {
         _additive_attention, "Add, Activation, EinsumDense, Softmax and Einsum", _SWITCHES
     ),
 }
+"""Layers by class."""
+
+SCALED_PRODUCTS: ByClass = {
+    "DotProductAttention": Translation(
+        _dot_product_attention,
+        "Einsum and Softmax, and Gather",
+        frozenset({"query", "key", "value", "bias", "mask", "scale"}),
+    )
+}
+"""Operations by class."""

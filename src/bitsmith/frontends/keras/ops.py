@@ -8,6 +8,7 @@ from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.activations import ACTIVATION_LAYERS, along_axis
 from bitsmith.frontends.keras.arithmetic import ARITHMETIC, operation
+from bitsmith.frontends.keras.attention import SCALED_PRODUCTS
 from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation
 from bitsmith.frontends.keras.einsum import EINSUM_OPS
 from bitsmith.frontends.keras.norm import NORMALIZATION_OPS
@@ -38,6 +39,7 @@ OPS: ByClass = {
     **ARITHMETIC,
     **REDUCTIONS,
     **NORMALIZATION_OPS,
+    **SCALED_PRODUCTS,
     "Identity": Translation(lambda call: call.x, "Identity"),
     "ReLU": ACTIVATION_LAYERS["ReLU"],
     "LeakyRelu": operation("relu", slope=("negative_slope", 0.2)),

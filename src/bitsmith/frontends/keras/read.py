@@ -305,11 +305,12 @@ def _check_config(config: Fields, is_operation: bool, *, stateful: bool) -> None
     """
     if config.flag("stateful", False) and not stateful:
         raise UnsupportedError("a stateful layer", accepted="layers without a state between samples")
-    for key in ("quantization_config", "quantization_mode", "lora_rank"):
+    for key in ("quantization_config", "quantization_mode"):
         if config.get(key) is not None:
             raise UnsupportedError(
                 f"{key} is set",
-                accepted="plain floating-point weights: give the model as it was before quantize or enable_lora",
+                accepted="plain floating-point weights: give the model as it was before quantize",
+                remedy="Keras rounds activations by the greatest magnitude of each sample, which no fixed circuit does",
             )
     dtype = dtype_policy(config)
     is_input = "batch_shape" in config.values or "batch_input_shape" in config.values

@@ -240,7 +240,8 @@ def sub_layer(layer: object, part: str) -> object:
 def _own_variables(layer: SavingLayer) -> list[Stored]:
     store: dict[str, npt.ArrayLike] = {}
     layer.save_own_variables(store)
-    return [_live(np.asarray(values)) for values in store.values()]
+    # Kernels that enable_lora has changed are computed, and so have gradients on PyTorch.
+    return [_live(np.asarray(values.detach() if hasattr(values, "detach") else values)) for values in store.values()]
 
 
 def _live(values: npt.NDArray[np.generic]) -> Stored:
