@@ -369,6 +369,14 @@ def test_pooling_by_other_norms_is_refused() -> None:
             read_onnx(graph([node("LpPool", "x", "y", kernel_shape=[2], **more)], {"x": [N, 1, 4]}, "y", opset=18))
 
 
+@pytest.mark.parametrize("operator", ["MaxPool", "AveragePool", "LpPool"])
+def test_dilated_windows_that_runtimes_pad_differently_are_refused(operator: str) -> None:
+    """By the standard 5 elements remain 5; onnxruntime pads for the window without its gaps, which leaves 4."""
+    pooling = node(operator, "x", "y", kernel_shape=[2], dilations=[2], auto_pad="SAME_UPPER")
+    with pytest.raises(UnsupportedError, match="dilated windows with auto_pad=SAME_UPPER"):
+        read_onnx(graph([pooling], {"x": [N, 1, 5]}, "y", opset=19))
+
+
 @pytest.mark.parametrize(("start", "end", "step"), [(1, 2**63 - 1, 2), (-1, -(2**63), -2), (-3, 2**31 - 1, 1)])
 def test_bounds_of_slices_that_the_graph_computes(start: int, end: int, step: int) -> None:
     """As exporters write them without folding of constants: the greatest integer is no number of double precision."""

@@ -85,6 +85,12 @@ def _conv_transpose(call: Call, x: Value) -> Value:
 def _windows(call: Call, x: Value) -> Taps:
     call.attributes.ignore("storage_order")  # of the indices
     taps = _taps(call, call.attributes.per_axis("kernel_shape", len(x.item) - 1))
+    if isinstance(taps.padding, Same) and max(taps.dilation) > 1:  # onnxruntime pads as if there were no dilation
+        raise UnsupportedError(
+            f"dilated windows with auto_pad={call.attributes.text('auto_pad')}, which runtimes pad differently",
+            accepted="pads",
+            remedy="write what the windows are to have as pads, with auto_pad=NOTSET",
+        )
     ceil_mode, counts = (call.attributes.flag(key, False) for key in ("ceil_mode", "count_include_pad"))
     return replace(taps, ceil_mode=ceil_mode, padding_counts=counts)
 
