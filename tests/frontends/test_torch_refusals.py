@@ -100,7 +100,7 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "unwritten result": (_partly, "what to do: write to all of a tensor that is made without numbers (torch.empty)"),
     "unwritten operand": (lambda x: _partly(x) * 2.0, "elements that nothing has been written to"),
     "nothing written": (lambda x: torch.empty_like(x) + x, "write to all of a tensor that is made without numbers"),
-    "computed mask": (lambda x: x[x > 0.0], "choose, torch.where(mask, f(x), x)"),
+    "computed mask": (lambda x: x[x > 0.0], "that a computed mask picks, beside others"),
     "unwritten constant": (lambda x: _partly(torch.zeros(2, 4, 5))[0] + x, "elements that nothing has been written to"),
     "data": (lambda x: x.sum() if bool(x.sum() > 0) else x, "torch.export cannot"),
 }

@@ -7,6 +7,10 @@ import torch
 from torch import Tensor
 from torch_samples import Of, assert_fixed_point, assert_same
 
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.framework import ReadOptions
+from bitsmith.frontends.torch.read import read_torch
+
 
 def _masked(x: Tensor) -> list[Tensor]:
     """Assignments where a computed mask says."""
@@ -29,6 +33,54 @@ def _made(x: Tensor) -> list[Tensor]:
     return [y + places, x * truths]
 
 
-@pytest.mark.parametrize("function", [_masked, _made])
+def _picked(x: Tensor) -> list[Tensor]:
+    """Elements that a computed mask picks, changed one by one and written where it holds."""
+    doubled, others, parts, rows, inner = (x.clone() for _ in range(5))
+    doubled[x > 0.0] *= 2.0
+    others[x > 0.0] = (x * x)[x > 0.0]
+    high = x > 0.25
+    low = ~high
+    parts[high] = torch.tanh(x[high]) * 2.0 + 1.0
+    parts[low] = torch.where(x[low] < -0.5, x[low], x[low] * 0.5) - x[low]
+    chosen = x[..., 1] > 0.0
+    rows[chosen] = x[chosen] * 2.0 - 1.0
+    inner[high] -= (x.flip(1) * x)[high]
+    return [doubled, others, parts, rows, inner]
+
+
+@pytest.mark.parametrize("function", [_masked, _made, _picked])
 def test_tensors_that_are_written_later(function: Callable[[Tensor], list[Tensor]]) -> None:
     assert_fixed_point(assert_same(Of(function), (3, 4, 5)))
+
+
+def _with(change: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Writes what is made of picked elements."""
+
+    def write(x: Tensor) -> Tensor:
+        y, mask = x.clone(), x > 0.0
+        y[mask] = change(x[mask])
+        return y
+
+    return write
+
+
+TOGETHER: dict[str, Callable[[Tensor], Tensor]] = {
+    "running sum": _with(lambda z: z.cumsum(0)),
+    "softmax": _with(lambda z: z.softmax(0)),
+    "reversed": _with(lambda z: z.flip(0)),
+    "greatest": _with(lambda z: z - z.max()),
+    "sum": _with(lambda z: z - z.sum(-1, keepdim=True)),
+    "sorted": _with(lambda z: z.sort()[0]),
+    "number": _with(lambda z: z * z.shape[0]),
+    "another mask": lambda x: x.index_put((x > 0.0,), x[x > 0.5]),
+    "result": lambda x: x[x > 0.0],
+    "constant mask": lambda x: x.index_put((x.new_ones(x.shape, dtype=torch.bool),), x[x > 0.5]),
+}
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 1), (1,)])
+@pytest.mark.parametrize("name", TOGETHER)
+def test_picked_elements_are_computed_one_by_one(name: str, shape: tuple[int, ...]) -> None:
+    """Along an axis of one element nothing happens, but picked elements of all samples are along one of theirs."""
+    with pytest.raises(UnsupportedError):
+        read_torch(Of(TOGETHER[name]), ReadOptions(input_shape=shape))

@@ -11,7 +11,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
-from bitsmith.frontends.builder.value import Kind, Value, constant
+from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
 from bitsmith.frontends.files.json import Watched, is_integer, shown
 from bitsmith.frontends.ops.numbers import check_numbers
 from bitsmith.frontends.torch.archive import DTYPES, FLOATS
@@ -54,6 +54,14 @@ class Numbered(Counted):
     """The numbers of the samples along the first of ``rank`` axes, as an index of these."""
 
     rank: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Picked(Unknown):
+    """The elements of ``x`` where a computed ``mask`` of its first axes holds, of which a circuit has no tensor."""
+
+    x: Value = ZERO
+    mask: Value = ZERO
 
 
 Item: TypeAlias = "Value | Shape | Unknown"

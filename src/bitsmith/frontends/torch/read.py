@@ -32,6 +32,7 @@ from bitsmith.frontends.torch.graph import Graph, Module, Node, TensorSpec, read
 from bitsmith.frontends.torch.guards import check_guards
 from bitsmith.frontends.torch.live import TorchModel, exported, is_exported, is_module, saved
 from bitsmith.frontends.torch.ops import changed_in_place, is_check, translation_of, unknown
+from bitsmith.frontends.torch.picked import of_all, whole
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
@@ -164,7 +165,9 @@ class _Reading:
         if translation is None:
             self._refusals.add(unknown(_called(node), node))
         elif all(self._values[name] != Unknown() for name in references(node)):  # none is refused
-            call = Call(node, self._values, self._graph.tensors, self._builder(node), self._used)
+            values, mask = whole(node, self._values, self._draft)
+            call = Call(node, values, self._graph.tensors, self._builder(node), self._used)
+            before = len(self._draft.nodes)
             result = translation.read(call)
             if translation is translation_of(node):
                 call.ignore(*translation.ignored)
@@ -172,6 +175,9 @@ class _Reading:
             own = not node.module.built_in and translation.becomes != "nothing"
             if own and self._counted.is_in(node, call.numbers):
                 self._warned[_called(node)] = None
+            if mask is not None:
+                layers = [one.layer for one in self._draft.nodes[before:]]
+                result = (of_all(result, node, self._graph.tensors, layers, mask),)
             found = result if isinstance(result, tuple) else (result,)
             for name, value in zip(node.results, found, strict=False):
                 if name is not None:

@@ -11,6 +11,7 @@ from bitsmith.frontends.files.json import integer, integers
 from bitsmith.frontends.ops import logic, selection, shape
 from bitsmith.frontends.ops.logic import Beyond
 from bitsmith.frontends.torch.call import NOTHING, Call, Operators, Result, Translation, function
+from bitsmith.frontends.torch.picked import picked, put
 
 _OPEN_END = 1 << 62
 """Ends of slices beyond this mean: to the end."""
@@ -96,11 +97,7 @@ def _keys(call: Call) -> tuple[int, list[selection.Indices]]:
         value = call.value(item, "indices")
         is_mask = value.kind is Kind.BOOL
         if value.constant is None or value.batch is not None or (is_mask and not value.rank):
-            raise UnsupportedError(
-                "indices that are computed",
-                accepted="constant indices",
-                remedy="of a mask compute with all elements and choose, torch.where(mask, f(x), x)" if is_mask else "",
-            )
+            raise UnsupportedError("indices that are computed", accepted="constant indices")
         found = np.nonzero(value.constant) if is_mask else (value.constant,)
         keys |= {dim + k: one for k, one in enumerate(found)}
         dim += len(found)
@@ -114,6 +111,9 @@ def _index(call: Call) -> Result:
     """Elements at constant indices; behind the numbers of the samples, those of each sample; rows of a trained table."""
     x, listed = call.tensor(), call.get("indices")
     numbered = call.numbered(listed[0]) if isinstance(listed, tuple) and listed else None
+    mask = call.value(listed[0], "indices") if isinstance(listed, tuple) and len(listed) == 1 and not numbered else x
+    if mask.kind is Kind.BOOL and mask is not x and mask.constant is None:
+        return (picked(x, mask),)
     rows = call.value(listed[0], "indices") if isinstance(listed, tuple) and len(listed) == 1 and not numbered else x
     if x.is_trained and rows.constant is None and rows.kind.is_integer:
         return selection.rows_of(call.build, x, rows, from_end=True)
@@ -135,6 +135,8 @@ def _for_each_sample(call: Call, indices: Value) -> selection.Indices:
 
 
 def _index_put(call: Call) -> Result:
+    if (chosen := put(call)) is not None:
+        return chosen
     listed, x, new = call.get("indices"), call.tensor(), call.tensor("values")
     if isinstance(listed, tuple) and len(listed) == 1 and not call.numbered(listed[0]) and new.is_trained:
         mask = call.value(listed[0], "indices")
