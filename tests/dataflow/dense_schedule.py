@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,8 @@ from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import Schedule, _SequencerGraph
 from bitsmith.dataflow.tokens import Numbers
 
-_FRAMES, _MOST_MEASURED, _MOST_FRAMES, _BOUNDS, _MOST_TRIED, _LEAST_BITS = 4, 64, 1 << 12, (1, 2), 12, 256
+_FRAMES, _MOST_MEASURED, _MOST_FRAMES, _BOUNDS, _MOST_FAILED, _LEAST_BITS = 4, 64, 1 << 12, (1, 2), 12, 256
+_HOPS, _NEARLY, _SPARE = 8, 1.15, 2
 
 
 class Sequencer:
@@ -26,11 +27,14 @@ class Sequencer:
         self.fills = [row.dense() for row in one.fills]
 
 
-def dense_schedule(network: Network, latencies: Mapping[int, int]) -> Schedule:
-    """The schedule of ``network``; ``latencies`` are the pipelines' cycles, by process."""
+def dense_schedule(network: Network, latencies: Mapping[int, int], more: int = 2) -> Schedule:
+    """The schedule of ``network``; ``latencies`` are the pipelines' cycles, by process.
+
+    FIFOs are planned with ``more`` times the frames that are under way at once: tokens of several FIFOs may wait for long.
+    """
     dense = _Dense(_SequencerGraph(network, latencies, Process.timing))
     interval = dense.graph.interval
-    depths = dense.depths(interval)
+    depths = dense.depths(interval, more)
     latency = int(max(dense.ends(dense.run(depths, 1, None), network, 1)[:, 0]))
     frames = latency // interval + _FRAMES
     tokens = max(dense.sequencers[dense.first[number]].actions for number in network.sources)
@@ -46,12 +50,13 @@ class _Dense:
     def __init__(self, graph: _SequencerGraph) -> None:
         self.graph, self.links, self.first, self.sources = graph, graph.links, graph.first, graph.sources
         self.sequencers = [Sequencer(one) for one in graph.sequencers]
+        self.most = 0
 
-    def depths(self, interval: int) -> list[int]:
+    def depths(self, interval: int, more: int) -> list[int]:
         """Places in use at most, with frames every ``interval`` cycles."""
-        free, everything = [link.constant for link in self.links], range(len(self.links))
+        free = [link.constant for link in self.links]
         alone = self.run(free, 1, None)
-        frames = max(int(times[-1]) for times in alone) // interval + _FRAMES
+        frames = more * (max(int(times[-1]) for times in alone) // interval + _FRAMES)
         while True:
             pace = {entry: _even(self.sequencers[entry].actions, interval, frames) for entry in self.sources}
             times = self.run(free, frames, pace)
@@ -59,25 +64,58 @@ class _Dense:
                 break
             frames *= 2
         depths = self._places(times, frames)
-        tried: set[int] = set()
-        while len(tried) < _MOST_TRIED:
-            left = [k for k, link in enumerate(self.links) if k not in tried and link.constant is None]
-            if not left or max(self._bits([k], depths) for k in left) < _LEAST_BITS:
-                break
-            number = max(left, key=lambda k: self._bits([k], depths))
+        self.most, tried, failed = self._waited(depths) + _SPARE, set[int](), 0
+        while failed < _MOST_FAILED and (left := self._worth(depths, tried)):
+            number = max(left, key=lambda k: self._bits(depths)[k])
             tried.add(number)
-            for bound in _BOUNDS:
-                held = {**pace, self.links[number].writer: self._held_back(self.links[number], times, frames, bound)}
-                later = self.run(free, frames, held)
-                found = self._places(later, frames)
-                if self._is_steady(later, interval) and self._bits(everything, found) < self._bits(everything, depths):
-                    times, depths, pace = later, found, held
-                    break
-        within = [link.names[3] == -1 and link.constant is None for link in self.links]
-        return [1 << (depth - 1).bit_length() if inner else depth for inner, depth in zip(within, depths, strict=True)]
+            less, trials = self._with_less(number, times, depths, pace, frames, interval)
+            times, depths, pace = less or (times, depths, pace)
+            failed += 0 if less else trials
+        return [link.places(depth) for link, depth in zip(self.links, depths, strict=True)]
 
-    def _bits(self, links: Sequence[int], depths: Sequence[int]) -> int:
-        return sum(self.links[k].bits * depths[k] for k in links)
+    def _with_less(
+        self,
+        number: int,
+        times: Sequence[Numbers],
+        depths: Sequence[int],
+        pace: Mapping[int, Numbers],
+        frames: int,
+        interval: int,
+    ) -> tuple[tuple[Sequence[Numbers], Sequence[int], Mapping[int, Numbers]] | None, int]:
+        """Times, places and what is held back, with fewer bits, None without these; and how many were held back for it."""
+        bits, before, numbers = sum(self._bits(depths)), self._bits(depths), [number]
+        while True:
+            link = self.links[numbers[-1]]
+            for bound in _BOUNDS:
+                held = {**pace, link.writer: self._held_back(link, times, frames, bound)}
+                later = self.run([link.constant for link in self.links], frames, held)
+                if self._is_steady(later, interval):
+                    break
+            else:
+                return None, len(numbers)
+            times, depths, pace = later, self._places(later, frames), held
+            now = self._bits(depths)
+            if sum(now) < bits and self._waited(depths) <= self.most:
+                return (times, depths, pace), len(numbers)
+            left = self._worth(depths, numbers)
+            if self._waited(depths) > self.most or sum(now) > _NEARLY * bits or not left or len(numbers) == _HOPS:
+                return None, len(numbers)
+            numbers.append(max(left, key=lambda k: now[k] - before[k]))
+
+    def _waited(self, depths: Sequence[int]) -> int:
+        """Frames that a token waits at most in a FIFO worth a trial."""
+        takes = {
+            k: self.sequencers[self.links[k].reader].takes[self.links[k].column][-1] for k in self._worth(depths, ())
+        }
+        return max((depths[k] // int(each) for k, each in takes.items()), default=0)
+
+    def _worth(self, depths: Sequence[int], tried: Container[int]) -> list[int]:
+        """FIFOs that are tried with fewer places."""
+        free = (k for k, link in enumerate(self.links) if k not in tried and link.constant is None)
+        return [k for k in free if self._bits(depths)[k] >= _LEAST_BITS]
+
+    def _bits(self, depths: Sequence[int]) -> list[int]:
+        return [link.bits * link.places(depth) for link, depth in zip(self.links, depths, strict=True)]
 
     def _held_back(self, link: Link, times: Sequence[Numbers], frames: int, bound: int) -> Numbers:
         """The times of what fills ``link``, not before all but ``bound`` of its tokens are taken."""

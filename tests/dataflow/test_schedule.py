@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow import advance, kinds
+from bitsmith.dataflow.links import Link
 from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import Schedule, _SequencerGraph, schedule
@@ -177,34 +178,33 @@ def test_schedules_are_those_of_arrays_of_all_actions(seeds: range) -> None:
 def test_fifos_of_any_size_are_tried_after_what_waits_in_them(
     monkeypatch: pytest.MonkeyPatch, seeds: Sequence[int]
 ) -> None:
-    """Processes that are held back keep their gaps: with the depths found, frames follow at the interval, as they are planned to.
-
-    Tokens of long pipelines wait for many frames: only after these others follow at a steady pace.
-    """
-    monkeypatch.setattr("bitsmith.dataflow.schedule._LEAST_BITS", 1)
+    """Processes that are held back keep their gaps: frames follow at the planned interval, though tokens wait for many."""
+    monkeypatch.setattr("bitsmith.dataflow.trials._LEAST_BITS", 1)
     monkeypatch.setattr("tests.dataflow.dense_schedule._LEAST_BITS", 1)
     for seed in seeds:
         network, latencies = small(seed)
         long = {number: 3 * (seed % 4 + 1) * latency for number, latency in latencies.items()}
         found, graph = schedule(network, long), _SequencerGraph(network, long, Process.timing)
-        assert found == dense_schedule(network, long)
+        wanted = dense_schedule(network, long, 8)
+        bits = [sum(map(Link.memory_bits, graph.links, (fifo.depth for fifo in one.fifos))) for one in (found, wanted)]
+        assert found == wanted or bits[1] < bits[0] <= 1.1 * bits[1]
         acts = graph.run([fifo.depth for fifo in found.fifos], 256, None)
         assert graph.pace(acts, network, 256) == found.interval
 
 
 def test_fifos_are_tried_together_where_few_are_tried_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that are left after the largest one: they are as small or smaller, and frames still follow at the interval."""
-    monkeypatch.setattr("bitsmith.dataflow.schedule._LEAST_BITS", 1)
-    monkeypatch.setattr("bitsmith.dataflow.schedule._MOST_CORNERS", 0)
+    """All that are left after two that fail: they are as small or smaller, and frames still follow at the interval."""
+    monkeypatch.setattr("bitsmith.dataflow.trials._LEAST_BITS", 1)
+    monkeypatch.setattr("bitsmith.dataflow.trials._MOST_CORNERS", 0)
     fewer = 0
-    for seed in range(100, 125):
+    for seed in (77, 93, 128, *range(100, 110)):
         network, latencies = small(seed)
         graph, alone = (_SequencerGraph(network, latencies, Process.timing) for _ in range(2))
         together, interval = graph.planned, graph.interval
         with monkeypatch.context() as only:
-            only.setattr("bitsmith.dataflow.schedule._MOST_TRIED", 1)
+            only.setattr("bitsmith.dataflow.trials._MOST_FAILED", 2)
             single = alone.planned
-        bits = [graph._bits(range(len(graph.links)), one) for one in (together, single)]
+        bits = [sum(map(Link.memory_bits, graph.links, one)) for one in (together, single)]
         assert bits[0] <= bits[1]
         fewer += bits[0] < bits[1]
         assert graph.pace(graph.run(together, 256, None), network, 256) == interval

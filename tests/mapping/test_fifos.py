@@ -173,11 +173,11 @@ def test_what_comes_of_a_visit_leaves_before_a_later_one() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.ci), 1])
-def test_the_largest_leave_until_the_rest_has_room(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "most"), [pytest.param(0, 3, marks=pytest.mark.ci), (1, 2)])
+def test_the_largest_leave_until_the_rest_has_room(seed: int, most: int) -> None:
     """None leave where all have room, one where one block lacks, all large ones where so much does; results stay."""
     program, counts = skips(seed), list[int]()
-    for lacking in (0, 1, 3):
+    for lacking in (0, 1, most):
         directives = short_of(seed, lacking)
         network = with_fifos_outside(partition(program, directives), directives)
         counts.append(len(outside(network)))
@@ -212,7 +212,7 @@ def test_they_share_what_the_memory_gives_by_the_bits_that_they_move() -> None:
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.ci)])
 def test_frames_follow_as_fast_as_without(seed: int) -> None:
     """The memory takes no longer than the slowest layer; what waits before and behind it is less than a block."""
-    directives, program = short_of(seed, 3), skips(seed)
+    directives, program = short_of(seed, 2), skips(seed)
     plain = partition(program, directives)
     network = with_fifos_outside(plain, directives)
     latencies = latencies_of(network, directives.block)

@@ -32,6 +32,17 @@ class Link:
         """True if this is the memory within a process."""
         return self.names[-1] < 0
 
+    def places(self, depth: int) -> int:
+        """Places of a FIFO that needs ``depth`` of them; a memory that is read by address has as many as its addresses.
+
+        What waits for the last one to be free would otherwise often wait for what it makes, around a whole network, in turn.
+        """
+        return 1 << (depth - 1).bit_length() if self.within and self.constant is None else depth
+
+    def memory_bits(self, depth: int) -> int:
+        """Bits of a FIFO that needs ``depth`` places."""
+        return self.bits * self.places(depth)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moves:

@@ -16,7 +16,7 @@ a part that takes long catches up with a slow one that began early.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import zip_longest
@@ -30,6 +30,7 @@ from bitsmith.dataflow.links import Link, Moves, indices, round_trips
 from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.processes import Network, Process, gives_back
 from bitsmith.dataflow.timing import ProcessTiming, Sequencer
+from bitsmith.dataflow.trials import Plan, fewest_bits, has_few_corners, up_to, worth_a_trial
 
 _FRAMES = 4
 """Frames that are looked at first, and of a latency those beyond the ones that are under way at once."""
@@ -45,11 +46,8 @@ _ROUNDS = 4
 _BOUNDS = (1, 2)
 """Places that are tried for large FIFOs."""
 
-_MOST_TRIED, _MOST_CORNERS = 12, 1 << 24
-"""FIFOs that are tried alone, and corners of all sequences of their trials: where frames have millions of tokens, fewer."""
-
-_LEAST_BITS = 256
-"""FIFOs that are not worth a trial have fewer."""
+_SPARE = 2
+"""Frames for which tokens may wait longer where processes are held back, if sequences have few corners."""
 
 _SLICES = 16
 """Slices of the interval, before it is known which length suits the network."""
@@ -228,40 +226,36 @@ class _SequencerGraph:
 
     def depths(self, interval: int) -> list[int]:
         """Places in use at most, with frames every ``interval`` cycles."""
-        all_links, frames = range(len(self.links)), _FRAMES - self._near
+        frames = _FRAMES - self._near
         begun, self._begun = self._begun if interval == self.slowest else (), ()
         while True:
             times, begun = begun or self._paced(frames, interval), ()
             steady = self._is_steady(times, interval)
-            depths = self._places(times, frames, interval if steady else None)
-            least = self._waited(depths) + _FRAMES if steady else 2 * frames
+            depths = [*self._places(times, frames, interval if steady else None)]
+            waited = self._waited(depths) + (_SPARE if has_few_corners(times) else 0)
+            least = waited + _FRAMES if steady else 2 * frames
             if frames >= least or frames > _MOST_FRAMES:
                 break
             if steady and self._near:  # all later ones are alike
                 times, frames = self._longer(times, least - frames, interval), least
                 break
             frames = least
-        waits = self._waits(self._free, frames)
-        tried, known = set[int](), Known(times, frozenset())
-        most = min(_MOST_TRIED, 1 + _MOST_CORNERS // sum(len(at.places) for at in times))
-        while len(tried) < most or len(tried) == most < _MOST_TRIED:  # at last all that are left, together
-            left = [k for k, link in enumerate(self.links) if k not in tried and link.constant is None]
-            left = [k for k in left if self._bits([k], depths) >= _LEAST_BITS]
-            if not left:
-                break
-            numbers = left if len(tried) == most else [max(left, key=lambda k: self._bits([k], depths))]
-            tried.update(numbers)
-            for bound in _BOUNDS:
-                later = self._held_back([self.links[k] for k in numbers], known, waits, frames, bound)
-                if not self._is_steady(later, interval, times if steady else ()):
-                    continue
-                found = self._places(later, frames, interval, *((times, depths) if steady else ()))
-                if self._bits(all_links, found) < self._bits(all_links, depths):
-                    times, depths, steady = later, found, True
-                    known = Known(times, known.held | {self.links[k].writer for k in numbers})
-                    break
-        chosen = [not link.within or link.constant is not None for link in self.links]
-        return [depth if is_chosen else _rounded(depth) for is_chosen, depth in zip(chosen, depths, strict=True)]
+        plan, waits = Plan(Known(times, frozenset()), depths, steady), self._waits(self._free, frames)
+
+        def held(plan: Plan, numbers: Sequence[int], most: float) -> Plan | None:
+            known, before = plan.known, (plan.known.times, plan.depths) if plan.steady else ((), ())
+            links = [self.links[k] for k in numbers]
+            bounded = (self._held_back(links, known, waits, frames, bound) for bound in _BOUNDS)
+            later = next((times for times in bounded if self._is_steady(times, interval, before[0])), None)
+            if later is None:
+                return None
+            places = up_to(most, self._places(later, frames, interval, *before), self.links)
+            if places is None or self._waited(places) > waited:  # such tokens are not followed to a steady pace
+                return None
+            return Plan(Known(later, known.held | {link.writer for link in links}), places, True)
+
+        fewest = fewest_bits(plan, self.links, held).depths
+        return [link.places(depth) for link, depth in zip(self.links, fewest, strict=True)]
 
     def _paced(self, frames: int, interval: int) -> list[Polyline]:
         """The times of so many frames, of which one comes every ``interval`` cycles, with FIFOs that are as deep as need be."""
@@ -277,13 +271,8 @@ class _SequencerGraph:
 
     def _waited(self, depths: Sequence[int]) -> int:
         """Frames that a token waits at most in a FIFO worth a trial: after so many others follow at a steady pace again."""
-        free = [k for k, link in enumerate(self.links) if link.constant is None]
-        worth = [(self.links[k], depths[k]) for k in free if self._bits([k], depths) >= _LEAST_BITS]
+        worth = [(self.links[k], depths[k]) for k in worth_a_trial(depths, self.links)]
         return max((depth // self.sequencers[link.reader].takes[link.column][-1] for link, depth in worth), default=0)
-
-    def _bits(self, links: Iterable[int], depths: Sequence[int]) -> int:
-        """Return the bits of FIFOs of ``depths``."""
-        return sum(self.links[k].bits * depths[k] for k in links)
 
     def _held_back(
         self, held: Sequence[Link], known: Known, waits: Sequence[Sequence[Wait]], frames: int, bound: int
@@ -312,18 +301,15 @@ class _SequencerGraph:
         interval: int | None,
         before: Sequence[Polyline] = (),
         known: Sequence[int] = (),
-    ) -> list[int]:
+    ) -> Iterator[int]:
         """Places in use at most; ``known`` are those of the times ``before``, of which many may be the same.
 
         Frames like the last one follow every ``interval`` cycles, if that is given.
         """
         later = [new.rise_over(old) for old, new in zip(before, times, strict=False)]
-        return [
-            known[k]
-            if later and later[link.writer] is not None and later[link.writer] == later[link.reader]
-            else self._most(link, times, frames, interval)
-            for k, link in enumerate(self.links)
-        ]
+        for k, link in enumerate(self.links):
+            same = later and later[link.writer] is not None and later[link.writer] == later[link.reader]
+            yield known[k] if same else self._most(link, times, frames, interval)
 
     def pace(self, times: Sequence[Polyline], network: Network, frames: int) -> int:
         """Cycles per frame, rounded down, over an even number of the last ``frames``, of the slowest input or output."""
@@ -433,14 +419,6 @@ class _SequencerGraph:
         moves = self._moves(link, frames)
         gone = indices(moves.taking, moves.filled, depth)
         return None if gone is None else Wait(*gone, link.reader, 1 + link.slice)
-
-
-def _rounded(depth: int) -> int:
-    """The places of a memory that is read by address: as many as its addresses have.
-
-    What waits for the last one to be free would otherwise often wait for what it makes, around a whole network, in turn.
-    """
-    return 1 << (depth - 1).bit_length()
 
 
 def _even(actions: int, interval: int, frames: int) -> Polyline:
