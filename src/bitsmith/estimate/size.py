@@ -134,7 +134,8 @@ def estimate_without_fifos(program: Program, directives: Directives, family: Fam
     directives = replace(directives, block=family.area.block)
     if directives.unrolled(program):
         return guess_layout(program, directives, family, None)
-    return estimate_network(partition(program, directives), directives, family, planned=False)
+    known = _before_fifos(program, directives, family, None)
+    return known or estimate_network(partition(program, directives), directives, family, planned=False)
 
 
 def guess_layout(program: Program, directives: Directives, family: Family, budget_ns: float | None) -> Size:
@@ -187,11 +188,18 @@ def _of_processes(
     program: Program, directives: Directives, family: Family, budget_ns: float | None, possible: Possible
 ) -> Size:
     """The size as a network of processes, with some FIFOs in a memory outside where the part has no room for them."""
-    if possible is not None and _takes_long(network := partition(program, directives)):
-        least = estimate_network(network, directives, family, budget_ns, planned=False)
-        if not possible(least):
+    if possible is not None:
+        least = _before_fifos(program, directives, family, budget_ns)
+        if least is not None and not possible(least):
             return least
     return estimate_network(with_room(program, directives), directives, family, budget_ns)
+
+
+@lately(8)
+def _before_fifos(program: Program, directives: Directives, family: Family, budget_ns: float | None) -> Size | None:
+    """The size with FIFOs of one place; None where all of them are planned as fast."""
+    network = partition(program, directives)
+    return estimate_network(network, directives, family, budget_ns, planned=False) if _takes_long(network) else None
 
 
 def _takes_long(network: Network) -> bool:

@@ -6,6 +6,7 @@ In: integer matrices. Out: digit masks per entry, digit counts. Knows nothing of
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.base.lately import lately
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir.types import IntArray, TensorType, low_zeros, short, width_of
 
@@ -71,6 +72,7 @@ def adder_width(operand: float, result: float) -> float:
     return operand + 0.29 * max(result - operand, 0) + 1.16
 
 
+@lately(256)
 def estimate(weights: IntArray) -> int:
     """Return about how many adders ``adder_graph.solve`` makes of ``weights`` (n_in, n_out), without solving.
 
