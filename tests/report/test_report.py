@@ -125,6 +125,14 @@ def test_estimates_are_expected_to_fit() -> None:
     assert "expected to fit (10 % of the part's LUTs)" in str(report)
 
 
+def test_the_port_and_counters_of_a_board_count_where_the_circuit_is_to_fit() -> None:
+    figures = {"LUT": 8364, "PortLUT": 16_728, "CountersLUT": 8364, "BRAM": 1, "PortBRAM": 2, "CountersBRAM": 500}
+    report = Report({"Estimate": figures}, design())
+    assert re.search(r"does NOT fit: .*503 memory blocks", str(report))
+    report = Report({"Estimate": figures | {"CountersBRAM": 3}}, design())
+    assert "expected to fit (40 % of the part's LUTs)" in str(report)
+
+
 def test_details_have_each_figure_with_its_tool() -> None:
     lines = full_report().details().splitlines()
     (fmax,) = [line for line in lines if "Fmax" in line]

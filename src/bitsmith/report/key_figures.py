@@ -96,7 +96,7 @@ def _is_met(fmax_mhz: float, period_ns: float) -> bool:
 
 
 def resources(sections: Sequence[Section], design: Design | None) -> list[Need]:
-    """Return the circuit's share of its part; nothing of a part that only a vendor's tool knows."""
+    """Return the share of its part of the circuit and what is beside it; nothing of a part that only a vendor's tool knows."""
     area = area_of(sections)
     name = area.part if isinstance(area, Resources) else None
     try:
@@ -106,9 +106,20 @@ def resources(sections: Sequence[Section], design: Design | None) -> list[Need]:
     if area is None:
         return []
     counts = dict(_counts(area))
-    luts, ffs, dsps, brams = (math.ceil(count or 0) for count in (area.lut, area.ff, area.dsp, area.bram))
-    needs = counted(part, luts=luts, ffs=ffs, dsps=dsps, brams=brams, large=area.uram or area.spram or 0)
+    luts, ffs, brams = (math.ceil(sum(count or 0 for count in counts)) for counts in _all_of(area))
+    needs = counted(part, luts=luts, ffs=ffs, dsps=area.dsp or 0, brams=brams, large=area.uram or area.spram or 0)
     return [need for need in needs if counts.get(need.label, 0) is not None]  # logic cells are not counted, but follow
+
+
+def _all_of(area: Resources | Estimate) -> Sequence[Sequence[float | None]]:
+    """Look-up tables, flip-flops and memory blocks: of a circuit, and as estimated of a board's port, counters and monitors."""
+    if isinstance(area, Resources):
+        return (area.lut,), (area.ff,), (area.bram,)
+    return (
+        (area.lut, area.port_lut, area.counters_lut),
+        (area.ff, area.port_ff, area.counters_ff),
+        (area.bram, area.port_bram, area.counters_bram),
+    )
 
 
 def area_of(sections: Sequence[Section]) -> Resources | Estimate | None:
