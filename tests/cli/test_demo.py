@@ -13,15 +13,22 @@ from bitsmith.errors import ProjectError
 
 
 @pytest.mark.parametrize(
-    ("said", "wanted"), [((), (True, True)), (("--no-pnr",), (False, True)), (("--no-bitstream",), (True, False))]
+    ("said", "wanted"),
+    [
+        ((), (True, True, True, True)),
+        (("--no-cosim",), (False, True, True, True)),
+        (("--no-synth",), (True, False, True, True)),
+        (("--no-pnr",), (True, True, False, True)),
+        (("--no-bitstream",), (True, True, True, False)),
+    ],
 )
 def test_it_goes_the_whole_way_unless_told(
-    said: tuple[str, ...], wanted: tuple[bool, bool], monkeypatch: pytest.MonkeyPatch
+    said: tuple[str, ...], wanted: tuple[bool, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = list[tuple[Path, bool, bool]]()
+    asked = list[tuple[Path, bool, bool, bool, bool]]()
 
-    def run(folder: Path, *, pnr: bool, bitstream: bool) -> None:
-        asked.append((folder, pnr, bitstream))
+    def run(folder: Path, *, cosim: bool, synth: bool, pnr: bool, bitstream: bool) -> None:
+        asked.append((folder, cosim, synth, pnr, bitstream))
         raise ProjectError("no more than that")
 
     monkeypatch.setattr(demo, "run", run)

@@ -90,6 +90,8 @@ def demo(
     output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="The project folder to write.")] = Path(
         "demo-output"
     ),
+    cosim: Annotated[bool, typer.Option(help="Compare the circuit with the emulator, bit for bit.")] = True,
+    synth: Annotated[bool, typer.Option(help="Synthesize; without it nothing is placed.")] = True,
     pnr: Annotated[bool, typer.Option(help="Place and route.")] = True,
     bitstream: Annotated[bool, typer.Option(help="Make a configuration file for the part.")] = True,
     verbose: Verbose = False,
@@ -100,7 +102,7 @@ def demo(
         from bitsmith.cli.demo import run
 
         with terminal.working("digits classifier"):
-            done = run(output_dir, pnr=pnr, bitstream=bitstream)
+            done = run(output_dir, cosim=cosim, synth=synth, pnr=pnr, bitstream=bitstream)
         page = str(done.page.resolve())
         terminal.show({**done.report, "Page": page}, done.report, Text(f"Report with pictures: {page}"))
 

@@ -26,7 +26,9 @@ class Demonstration:
     page: Path
 
 
-def run(output_dir: Path, *, pnr: bool = True, bitstream: bool = True) -> Demonstration:
+def run(
+    output_dir: Path, *, cosim: bool = True, synth: bool = True, pnr: bool = True, bitstream: bool = True
+) -> Demonstration:
     """Convert, verify, synthesize, place and route the digits classifier into ``output_dir``.
 
     The float model and the circuit's emulator classify 360 held-out images; the circuit itself is compared with the
@@ -44,7 +46,7 @@ def run(output_dir: Path, *, pnr: bool = True, bitstream: bool = True) -> Demons
     floating = model.network.evaluate([images.astype(np.float64)])[model.network.outputs[0]]
     noise = np.random.default_rng(0).uniform(0.0, 1.0, (_RANDOM_INPUTS, *images.shape[1:])).astype(np.float32)
     inputs = np.concatenate([images, noise])
-    report = model.build(pnr=pnr, bitstream=bitstream, inputs=inputs)
+    report = model.build(cosim=cosim, synth=synth, pnr=synth and pnr, bitstream=synth and bitstream, inputs=inputs)
     accuracy = {"Float": _accuracy(floating, labels), "Fixed": _accuracy(fixed, labels), "Samples": len(labels)}
     report = Report({**report, "Accuracy": accuracy}, _observed(model, report, images))
     _, page = write_report(report, output_dir)
