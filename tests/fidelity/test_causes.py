@@ -69,6 +69,22 @@ def test_errors_of_constants_are_their_own() -> None:
     assert (total.own or 0.0) < 0.001
 
 
+def test_offsets_of_inputs_that_cancel_ask_for_bits() -> None:
+    """Prices and quantities, which the module normalizes: rounding of its weights counts 200 times."""
+    draw = np.random.default_rng(0)
+    x = np.stack([*(draw.normal(at, 0.5, 500) for at in (100.0, 100.05)), *draw.lognormal(6, 1, (2, 500)).round()], 1)
+    mean, scale = torch.from_numpy(x.mean(0)), torch.from_numpy(x.std(0))
+    torch.manual_seed(3)
+    dense = nn.Linear(4, 8).double()
+    module = nn.Sequential(Function(lambda v: (v - mean) / scale), dense, nn.ReLU(), nn.Linear(8, 2).double()).eval()
+    with pytest.warns(
+        bitsmith.FidelityWarning, match=r"layer '1': 16 bits of weights may be few .*; give it Bits: \d+;"
+    ) as told:
+        bitsmith.convert(module, calibration=x)
+    (bits,) = re.findall(r"Bits: (\d+)", str(told[0].message))
+    bitsmith.convert(module, calibration=x, config={"LayerName": {"1": {"Bits": int(bits)}}}, strict=True)
+
+
 class Chosen(nn.Module):
     """Rows of a table at integers, times numbers."""
 

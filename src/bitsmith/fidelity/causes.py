@@ -30,6 +30,9 @@ _COARSE = 32
 _GOOD_ERROR = 0.005
 """Own error to which a proposed budget brings a layer down."""
 
+_CANCELED, _NOTICED = 0.01, 1e-4
+"""Own error up to which the rounding of weights may explain it, and one that is far below what is a fault."""
+
 _SPARE_BITS = 2
 """Bits beyond those that errors of today need: others are as large as steps allow."""
 
@@ -138,7 +141,16 @@ class Causes:
             return Problem(
                 name, "small errors of what it reads become large in it", "give the layers before it more bits"
             )
-        off = _off(row)
+        return self._unexplained(row, channel, own)
+
+    def _unexplained(self, row: LayerFidelity, channel: Channel | None, own: float) -> Problem:
+        """A layer with an error of its own for which no setting of the user's is to blame."""
+        name, off = str(row.layer), _off(row)
+        few = budgets(made_by(self.nodes, name)).get("weight", MOST_BITS)
+        if channel is None and few < MOST_BITS and _NOTICED < own < _CANCELED:
+            enough = min(few + math.ceil(math.log2(own / _NOTICED)), MOST_BITS)
+            why = f"{few} bits of weights may be few for it, as where large offsets of its inputs cancel: {off}"
+            return Problem(name, why, f"give it Bits: {enough}; if that does not help, please report it with the model")
         if channel is not None:
             off = f"its channel {channel.index} differs from its float meaning by {percent(channel.added)} of that one's range"
         return Problem(name, off, "no format of yours is to blame: please report it with the model")
