@@ -175,7 +175,7 @@ def test_a_model_that_is_refused_with_calibration_data_is_read_once(monkeypatch:
 
 
 def test_calibration_data_that_do_not_fit_a_module_are_named() -> None:
-    with pytest.raises(UnsupportedError, match=r"check \[\(6, 3\)\], the shape of one sample .* calibration data"):
+    with pytest.raises(UnsupportedError, match=r"check \[\(6, 3\)\], the shape of a sample .* calibration data"):
         bitsmith.convert(nn.Linear(4, 2), calibration=np.zeros((5, 6, 3)))
     with pytest.raises(InputDataError, match="arrays 'x', 'y' for a model whose inputs have no names yet"):
         bitsmith.convert(nn.Linear(4, 2), calibration={"x": np.zeros((5, 4)), "y": np.zeros(5)})

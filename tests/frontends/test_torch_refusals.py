@@ -239,6 +239,24 @@ def test_modules_that_do_not_export(
     assert not [record for record in records if record.levelno >= logging.WARNING]
 
 
+@pytest.mark.parametrize("shapes", [((5,), (3, 4)), ((5,), (1, 3, 4)), ((1, 5), (3, 4))])
+def test_examples_without_the_axis_of_samples_are_named(shapes: tuple[Shape, Shape]) -> None:
+    """A module with a recurrent layer, whose samples may be along the second axis, of which there may be none."""
+
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense, self.cell = nn.Linear(5, 4), nn.GRU(4, 4, batch_first=True)
+
+        def forward(self, x: Tensor, steps: Tensor) -> Tensor:
+            return torch.cat([self.dense(x), self.cell(steps)[0][:, -1]], -1)
+
+    with pytest.raises(UnsupportedError) as refused:
+        read_torch(Two(), ReadOptions(example=tuple(map(torch.zeros, shapes))))
+    advice = str(refused.value.remedy)
+    assert str(list(shapes)) in advice and "counts samples" in advice and "give an example" not in advice
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_modules_with_packed_weights_say_what_to_give_instead() -> None:
     module = nn.Sequential(nn.Linear(5, 3), nn.ReLU()).eval()

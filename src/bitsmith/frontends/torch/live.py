@@ -123,10 +123,12 @@ def exported(
     if is_script(module) and not remedy:
         remedy = _SCRIPT_REMEDY
     elif not remedy:
-        told = f"check {shapes}, the shape of one sample without the axis of samples, by input_shape or calibration data; or "
-        if examples is None and any(len(x) == 3 and x[-1] <= 4 < x[0] for x in sample_shapes(shapes, examples=True)):
-            told = "PyTorch has the channels of images first: x.transpose(0, 3, 1, 2); or "
-        remedy = f"{told if examples is None else ''}give an example input; or export it yourself, and give the ExportedProgram"
+        tip = f"check {shapes}, the shape of a sample without the axis of samples, by input_shape or calibration data"
+        if examples is not None:
+            tip = f"check the shapes {[tuple(np.shape(x)) for x in examples]}: the first axis counts samples, as x[None] has it"
+        elif any(len(x) == 3 and x[-1] <= 4 < x[0] for x in sample_shapes(shapes, examples=True)):
+            tip = "PyTorch has the channels of images first: x.transpose(0, 3, 1, 2)"
+        remedy = f"{tip}{'; or give an example input' * (examples is None)}; or export it yourself, and give the ExportedProgram"
     raise UnsupportedError(
         f"torch.export cannot export the module: {reason}",
         where=type(module).__name__,
@@ -441,7 +443,7 @@ def _axes_of_samples(
     yield (0,) * len(shapes)
     if len(shapes) == 1 or not any(isinstance(part, torch.nn.RNNBase) for part in module.modules()):
         return
-    for first in (0, 1):
+    for first in (0, 1) if of_samples else range(min(len(shapes[0]), 2)):
         deep = [of_samples or (len(shape) > 1 and shape[1:2] == shapes[0][first : first + 1]) for shape in shapes]
         axes = tuple(int(len(shape) > 2 and is_deep) for shape, is_deep in zip(shapes, deep, strict=True))
         yield (first, *axes[1:])
