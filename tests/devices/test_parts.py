@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from bitsmith.config.values import read_part
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family
 from bitsmith.devices.ice40 import ICE40, ICE40UP
@@ -73,6 +76,14 @@ def test_unknown_parts_are_refused_with_the_nearest(text: str, told: str) -> Non
     with pytest.raises(ConfigError) as refused:
         resolve_part(text)
     assert told in refused.value.accepted
+
+
+def test_parts_of_other_families_say_what_there_is_and_what_to_do() -> None:
+    with pytest.raises(ConfigError) as refused:
+        resolve_part(str(read_part("GW1NR-LV9QN88PC6/I5", "Part")))
+    advice = str(refused.value.remedy)
+    assert all(re.search(rf"\b{family.name}\b", advice) for family in FAMILIES)
+    assert "leave part and board out" in advice and DEFAULT_PART in advice
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from bitsmith.base.files import open_file
 from bitsmith.devices.family import Family, Part, Pin, PlaceAndRoute
-from bitsmith.devices.parts import part_or_typical, resolve_part
+from bitsmith.devices.parts import elsewhere, part_or_typical, resolve_part
 from bitsmith.devices.system import Card, Processor, SocFpga, SystemBoard, Zynq
 from bitsmith.errors import ConfigError
 from bitsmith.errors.remedies import OPEN, given, remedy
@@ -106,7 +106,10 @@ def any_board(board: str | Path) -> AnyBoard:
         accepted = f"{', '.join(BOARDS)}, or the path of a .toml file with a board"
         # Boards whose numbers differ have other parts, whose bitstreams they do not take.
         close = [known for known in difflib.get_close_matches(name, BOARDS) if _numbers(name) <= _numbers(known)]
-        own = remedy("describe it in a .toml file: docs/add-a-device.md; or give its part instead: ", given(part=OPEN))
+        own = remedy(
+            *("describe it in a .toml file: docs/add-a-device.md; or give its part instead: ", given(part=OPEN)),
+            f"; {elsewhere()}",
+        )
         advice = f"did you mean {close[0]!r}?" if close else own
         raise ConfigError(f"unknown board {board[:80]!r}", where="Board", accepted=accepted, remedy=advice)
     return _read(path)

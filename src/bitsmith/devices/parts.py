@@ -59,7 +59,17 @@ def resolve_part(text: str) -> Part:
         f"unknown FPGA part {name!r}",
         where="part",
         accepted=_near(name.lower()),
-        remedy=f"check the spelling, or leave the part out for {DEFAULT_PART}; boards, such as pynq-z2, are named by board",
+        remedy=f"check the spelling; boards, such as pynq-z2, are named by board; {elsewhere()}",
+    )
+
+
+def elsewhere() -> str:
+    """Return what to do with a part of a family that is not in the tables."""
+    makers = dict.fromkeys(family.vendor for family in FAMILIES)
+    known = [f"{', '.join(each.name for each in FAMILIES if each.vendor == maker)} of {maker}" for maker in makers]
+    return (
+        f"of families other than {'; '.join(known)}: leave part and board out, and give the SystemVerilog to that maker's tool; "
+        f"estimates are then those of {DEFAULT_PART}"
     )
 
 
