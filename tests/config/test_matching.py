@@ -128,6 +128,7 @@ def test_keys_that_ask_for_too_much_are_refused(config: dict[str, Any], where: s
     with pytest.raises(ConfigError) as refused:
         resolve(NETWORK, config)
     assert refused.value.where.removeprefix("HLSConfig.") == where.removeprefix("HLSConfig.")
+    assert str(refused.value.remedy) == "leave the key out"
 
 
 def test_harmless_values_of_other_tools_need_no_note_and_others_get_one() -> None:

@@ -188,8 +188,10 @@ class Section:
         if inert.accepts(value):
             return
         if inert.refused:
-            accepted = " or ".join(map(repr, inert.harmless)) or "no such key"
-            self.problems.add(f"{key} {shown(value)}: {inert.why}", where=self.at(key), accepted=accepted)
+            accepted = " or ".join(map(repr, inert.harmless))
+            self.problems.add(
+                f"{shown(value)}: {inert.why}", where=self.at(key), accepted=accepted, remedy="leave the key out"
+            )
         else:
             self.leave(key, inert.why)
 
