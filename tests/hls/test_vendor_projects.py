@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -174,6 +175,33 @@ def test_makefile(tmp_path: Path) -> None:
         [f"{hardware} --simulator none --quartus-compile"],
     ]
     assert "hls_scheduler_target_fmax_mhz(278)" in (tmp_path / "net_component.cpp").read_text()
+
+
+@needs_make
+@pytest.mark.parametrize(
+    ("examples", "option", "included"),
+    [
+        (("legup.tcl", "Makefile.common"), "-legup-config=config.tcl", True),
+        (("shls.tcl",), "-shls-config=config.tcl", False),
+        (("shls.tcl", "legup.tcl", "Makefile.common"), "-shls-config=config.tcl", False),
+    ],
+)
+def test_makefile_of_smarthls_before_and_since_2025_2(
+    examples: Sequence[str], option: str, included: bool, tmp_path: Path
+) -> None:
+    """Neither has the names of the other (MicrochipTech/fpga-hls-examples, release 2025.2), which has such conditions."""
+    project_in(tmp_path, "libero", dense(), period_ns=10.0, uncertainty_percent=12.5)
+    installed = tmp_path / "Smart" / "examples"
+    installed.mkdir(parents=True)
+    for name in examples:
+        (installed / name).write_text("")
+    show = "show: ; @echo $(LOCAL_CONFIG) $(SRCS) $(MAKEFILE_LIST)"
+    said = run(["make", "--eval", show, "show", f"SHLS_ROOT_DIR={tmp_path / 'Smart'}"], tmp_path).split()
+    assert said[:3] == [option, "firmware/net.cpp", "net_test.cpp"]
+    assert (str(installed / "Makefile.common") in said) is included
+    conditions = {line for line in (tmp_path / "Makefile").read_text().splitlines() if line.startswith("if")}
+    assert all(re.fullmatch(r'ifneq \("\$\(wildcard \S+\)",""\)', line) for line in conditions)
+    assert "\nset_parameter CLOCK_PERIOD 8\n" in (tmp_path / "config.tcl").read_text()
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Microchip SmartHLS, which hands its hardware to Libero."""
 
+import math
 from collections.abc import Mapping
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way, no_sources
@@ -50,10 +51,14 @@ template <class T> struct FIFO : stream<T> {
 #endif"""
 
 _CONFIG = """\
-# Constraints of SmartHLS, which reads this file with shls hw.
-source $env(SHLS_ROOT_DIR)/examples/legup.tcl
+# Constraints of SmartHLS, which reads this file with shls hw. Releases before 2025.2 have the names of LegUp.
+if {{[file exists $env(SHLS_ROOT_DIR)/examples/shls.tcl]}} {{
+    source $env(SHLS_ROOT_DIR)/examples/shls.tcl
+}} else {{
+    source $env(SHLS_ROOT_DIR)/examples/legup.tcl
+}}
 set_project {family} {part} hw_only
-set_parameter CLOCK_PERIOD {period:g}
+set_parameter CLOCK_PERIOD {period}
 """
 
 _MAKEFILE = """\
@@ -64,10 +69,18 @@ _MAKEFILE = """\
 #   shls rtl_synth     hardware, through logic synthesis
 #   shls fpga          hardware, placed and routed by Libero
 NAME = {top}
-LOCAL_CONFIG = -shls-config=config.tcl
 SRCS = firmware/{top}.cpp {top}_test.cpp
 LEVEL = $(SHLS_ROOT_DIR)/examples
-include $(LEVEL)/Makefile.common
+# Releases before 2025.2, which have the names of LegUp.
+LOCAL_CONFIG = -legup-config=config.tcl
+COMMON = $(LEVEL)/Makefile.common
+ifneq ("$(wildcard $(LEVEL)/shls.tcl)","")
+LOCAL_CONFIG = -shls-config=config.tcl
+COMMON =
+endif
+ifneq ("$(wildcard $(COMMON))","")
+include $(COMMON)
+endif
 """
 
 _FAMILIES = {"MPFS": "PolarFireSoC", "RT4G": "RTG4", "M2S": "SmartFusion2"}
@@ -80,7 +93,8 @@ def _scripts(target: HlsTarget) -> dict[str, str]:
     family = next(families, "PolarFire")
     return {
         "Makefile": _MAKEFILE.format(top=word(identifier(target.top))),
-        "config.tcl": _CONFIG.format(family=family, part=part, period=target.aimed_period_ns),
+        # The tool documents whole nanoseconds, and has been seen to crash at others.
+        "config.tcl": _CONFIG.format(family=family, part=part, period=max(math.floor(target.aimed_period_ns), 1)),
     }
 
 
