@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -279,6 +280,19 @@ def test_libero_step_that_has_not_run(at: int, tmp_path: Path) -> None:
     path.write_text("\n====== ".join(parts))
     name = list(_LIBERO)[at - 1]
     assert parse_libero_report(folder) == {key: value for key, value in _LIBERO.items() if key != name}
+
+
+def test_libero_of_a_single_call(tmp_path: Path) -> None:
+    """A row of MicrochipTech/fpga-hls-examples, Training1/readme.md."""
+    folder = project("libero", tmp_path)
+    file = folder / "hls_output" / "reports" / "summary.results.rpt"
+    row = "| jet_top        | 1               | 88,021                   | 88,019 (single call)       | N/A (single call)     |"
+    text, count = re.subn(r"(?m)^\| jet_top .*$", row, file.read_text())
+    file.write_text(text)
+    simulated = parse_libero_report(folder)["Simulation Result"]
+    assert count == 1 and isinstance(simulated, dict)
+    assert simulated["Call Latency (min/max/avg)"] == [88019, 88019, 88019]
+    assert "Call II (min/max/avg)" not in simulated and simulated["Status"] == "PASS"
 
 
 def test_libero_of_older_versions_writes_lines_instead_of_a_table(tmp_path: Path) -> None:

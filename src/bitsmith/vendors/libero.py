@@ -110,7 +110,8 @@ def _table(text: str, columns: int, heading: str, file: ReportFile) -> Iterable[
 
 
 def _three(cell: str, what: str, file: ReportFile) -> list[Number] | None:
-    values = [file.number(word, what) for word in cell.split("/")]
+    single = cell.removesuffix("(single call)")
+    values = [file.number(word, what) for word in (cell.split("/") if single == cell else [single] * 3)]
     known = [value for value in values if value is not None]
     if not known:
         return None
