@@ -134,6 +134,12 @@ def test_no_name_is_reserved(dialect: str) -> None:
             assert not re.findall(r"\b[A-Za-z]\w*__\w*", code)
 
 
+@pytest.mark.parametrize("port", ["clk", "reset", "start", "ready", "finish"])
+def test_no_argument_has_the_name_of_a_port_that_smarthls_adds(port: str) -> None:
+    """A FIFO's data port is called as the argument is (SmartHLS user guide, "RTL Interface Section")."""
+    assert identifier(port) == f"{port}_n"
+
+
 def test_part_that_would_be_a_script_is_refused() -> None:
     with pytest.raises(ConfigError, match="letters"):
         write(hostile_program(), DIALECTS["vitis"], HlsTarget("net", "xcu250; exec rm"))

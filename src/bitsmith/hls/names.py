@@ -14,11 +14,13 @@ assert errno linux main offsetof setjmp signbit stderr stdin stdout unix va_arg 
 bitsmith hls ihc kernels std sycl
 ac_channel ac_fixed ac_int ap_fixed ap_int ap_ufixed ap_uint daylight environ timezone uint ulong ushort
 component kernel pipe
+clk finish ready reset start
 aux com1 com2 com3 com4 con lpt1 lpt2 lpt3 nul prn
 """
 KEYWORDS = frozenset(_RESERVED.split())
 """Keywords of C++ up to C++20 and of the vendors' compilers, macros in lower case, namespaces, types and variables of included
-headers, and devices of Windows, which can be names of no files."""
+headers, ports of SmartHLS's circuits beside those that have the names of arguments, and devices of Windows, which can be names
+of no files."""
 
 USED = ("ac_fixed", "ap_fixed", "ap_ufixed", *(f"int{size}_t" for size in (8, 16, 32, 64)), "uint64_t")
 """Names of other namespaces that generated code uses unqualified, which no name of a project may hide."""
