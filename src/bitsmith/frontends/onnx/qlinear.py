@@ -162,6 +162,12 @@ def _concatenation(call: Call) -> Value:
     return _computed(call, "Concat", [_numbers(call, 2 + 3 * number) for number in range(count)], 0)
 
 
+def _mean(call: Call) -> Value:
+    """The mean along axes that the attribute has, where ONNX's own operator takes these as an operand, too."""
+    axes = np.array(call.attributes.given_integers("axes") or (), dtype=np.int64)
+    return _computed(call, "ReduceMean", (_numbers(call, 0), Known((axes,))), 3)
+
+
 def _translation(read: Callable[[Call], Value], layers: str) -> Translation:
     return Translation(read, f"{layers} and Quantize")
 
@@ -243,7 +249,8 @@ MICROSOFT: dict[str, Translation] = {
     "QGemm": _translation(_affine_product, "Dense"),
     **{f"QLinear{name}": _form(name, (0, 3), 6, zero_first=True) for name in ("Add", "Mul")},
     "QLinearAveragePool": _form("AveragePool", (0,), 3, zero_first=True),
-    **{f"QLinear{name}": _form(name, (0,), 3) for name in ("Sigmoid", "LeakyRelu", "GlobalAveragePool", "ReduceMean")},
+    **{f"QLinear{name}": _form(name, (0,), 3) for name in ("Sigmoid", "LeakyRelu", "GlobalAveragePool")},
+    "QLinearReduceMean": _translation(_mean, becomes("ReduceMean")),
     "QLinearConcat": _translation(_concatenation, "Concatenate"),
     "QLinearSoftmax": Translation(_softmax, "Lookup, Reduce, WholeQuotient and Quantize"),
     "QLinearWhere": _form("Where", (1, 4), 7, (0,)),
