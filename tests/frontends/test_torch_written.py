@@ -1,6 +1,7 @@
 """PyTorch's tensors that are written after they were made, and at computed places, against PyTorch itself."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch_samples import Of, assert_fixed_point, assert_same
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.framework import ReadOptions
+from bitsmith.frontends.torch.live import TorchModel
 from bitsmith.frontends.torch.read import read_torch
 
 
@@ -84,3 +86,61 @@ def test_picked_elements_are_computed_one_by_one(name: str, shape: tuple[int, ..
     """Along an axis of one element nothing happens, but picked elements of all samples are along one of theirs."""
     with pytest.raises(UnsupportedError):
         read_torch(Of(TOGETHER[name]), ReadOptions(input_shape=shape))
+
+
+class _Keeping(torch.nn.Module):
+    """A state that each call adds to, as ``change`` does it."""
+
+    def __init__(self, change: Callable[["_Keeping", Tensor], Tensor]) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(4, 4)
+        self.register_buffer("state", torch.zeros(4))
+        self.own = torch.ones(4)
+        self.change = change
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.change(self, self.linear(x))
+
+
+def _after(module: _Keeping, y: Tensor) -> Tensor:
+    result = y * module.state
+    module.state.mul_(0.5).add_(y.mean(0))
+    return result
+
+
+KEEPING: dict[str, Callable[[_Keeping, Tensor], Tensor]] = {
+    "added": lambda module, y: y + module.state.add_(1.0),
+    "read before it is changed": _after,
+    "through a view": lambda module, y: y + module.state.view(4).add_(1.0),
+    "a tensor of its own": lambda module, y: y + module.own.add_(1.0),
+}
+CHANGING: dict[str, Callable[[_Keeping, Tensor], Tensor]] = {
+    "a copy": lambda module, y: y + module.state.clone().add_(1.0).mul_(module.own),
+    "a constant": lambda module, y: y * torch.tensor([1.0, -2.0, 3.0, 0.5]).mul_(2.0),
+    "a count that nothing reads": lambda module, y: y if module.state.add_(1.0) is None else y * 2.0,
+}
+
+
+def _programs(module: torch.nn.Module, path: Path) -> list[TorchModel]:
+    """The module, its program, and a file of that."""
+    program = torch.export.export(module, (torch.zeros(3, 4),), dynamic_shapes=({0: torch.export.Dim.AUTO},))
+    torch.export.save(program, path / "model.pt2")
+    return [module, program, path / "model.pt2"]
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_states_that_a_module_keeps_are_refused(name: str, tmp_path: Path) -> None:
+    module = _Keeping(KEEPING[name]).eval()
+    for source in _programs(module, tmp_path):
+        with pytest.raises(
+            UnsupportedError, match=r"(?s)keeps a state between calls: it changes '(state|own)'.*with_states"
+        ):
+            read_torch(source, ReadOptions(input_shape=(4,) if source is module else None))
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_what_a_call_changes_for_itself_is_read(name: str, tmp_path: Path) -> None:
+    module = _Keeping(CHANGING[name]).eval()
+    for source in _programs(module, tmp_path):
+        network = read_torch(source, ReadOptions(input_shape=(4,) if source is module else None))
+        assert_same(module, network=network)

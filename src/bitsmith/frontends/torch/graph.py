@@ -89,7 +89,8 @@ class TensorSpec:
 class Graph:
     """``constants`` has parameters, buffers and given tensors by the name that nodes use, with the user's name.
 
-    ``guards`` are the conditions on the inputs under which the export's code is the module's.
+    ``guards`` are the conditions on the inputs under which the export's code is the module's. ``kept`` are constants that the
+    program leaves with other values for its next call.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -98,7 +99,17 @@ class Graph:
     outputs: tuple[str, ...]
     tensors: Mapping[str, TensorSpec]
     guards: tuple[str, ...]
+    kept: frozenset[str]
     where: str
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """The values that the results depend on."""
+        needed = set(self.outputs)
+        for node in reversed(self.nodes):
+            if needed.intersection(node.results):
+                needed.update(references(node))
+        return frozenset(needed)
 
 
 def read_graph(archive: Archive) -> Graph:
@@ -106,7 +117,7 @@ def read_graph(archive: Archive) -> Graph:
 
     Raises:
         ModelFileError: an entry that is malformed, or a reference to nothing.
-        UnsupportedError: a program that changes its inputs or buffers, or takes something else than tensors.
+        UnsupportedError: a program that changes its inputs, or takes something else than tensors.
     """
     module = archive.program.fields("graph_module")
     graph = module.fields("graph")
@@ -116,11 +127,13 @@ def read_graph(archive: Archive) -> Graph:
     if len(listed) > MAX_NODES:
         raise ModelFileError(f"{len(listed)} operators", where=graph.where, accepted=f"at most {MAX_NODES}")
     nodes = _with_parts([_node(item) for item in listed])
-    outputs = tuple(_outputs(module.fields("signature")))
+    signature = module.fields("signature")
+    outputs, targets = tuple(_outputs(signature)), set(_buffers_left(signature))
+    kept = frozenset(name for name, (target, _) in constants.items() if target in targets)
     _check_references({spec.name for spec in inputs}.union(constants), nodes, outputs, graph.where)
     guards = archive.program.get("guards_code")
     listed_guards = tuple(guard for guard in guards if isinstance(guard, str)) if isinstance(guards, list) else ()
-    return Graph(inputs, constants, nodes, outputs, values, listed_guards, graph.where)
+    return Graph(inputs, constants, nodes, outputs, values, listed_guards, kept, graph.where)
 
 
 def _tensor_values(graph: Fields) -> dict[str, TensorSpec]:
@@ -169,12 +182,14 @@ def _inputs(
 def _outputs(signature: Fields) -> Iterator[str]:
     for item in signature.objects("output_specs"):
         kind, _ = item.only()
+        if kind == "buffer_mutation":
+            continue
         if kind != "user_output":
             raise UnsupportedError(
                 f"a program with a {shown(kind)}",
                 where=signature.where,
-                accepted="programs that change neither their inputs nor their buffers",
-                remedy="call model.eval() before the export; keep no state between samples",
+                accepted="programs that do not change their inputs",
+                remedy="call model.eval() before the export; clone an input before it is changed",
             )
         argument = item.fields(kind).fields("arg")
         if "as_tensor" in argument.values:
@@ -183,6 +198,14 @@ def _outputs(signature: Fields) -> Iterator[str]:
             raise UnsupportedError(
                 f"the result {shown(dict(argument.values))}", where=signature.where, accepted="tensors"
             )
+
+
+def _buffers_left(signature: Fields) -> Iterator[str]:
+    """Return the buffers that the program leaves with other values."""
+    for item in signature.objects("output_specs"):
+        kind, _ = item.only()
+        if kind == "buffer_mutation":
+            yield item.fields(kind).name("buffer_name")
 
 
 def _node(fields: Fields) -> Node:

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
@@ -221,8 +221,11 @@ def saved(program: torch.export.ExportedProgram) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if any(map(_is_seen_elsewhere, program.graph.nodes)):
-            program = program.run_decompositions({})
+        signature = program.graph_signature
+        others = {*signature.user_inputs, *signature.inputs_to_lifted_tensor_constants}
+        if any(_is_seen_elsewhere(node, others) for node in program.graph.nodes):
+            with contextlib.suppress(Exception):  # what torch cannot decompose is refused by name
+                program = program.run_decompositions({})
         program = _decomposed(program)
         try:
             torch.export.save(program, buffer)
@@ -252,20 +255,27 @@ def _decomposed(program: torch.export.ExportedProgram) -> torch.export.ExportedP
     return program
 
 
-def _is_seen_elsewhere(node: torch.fx.Node) -> bool:
-    """Return True if the operator writes into a part of a tensor, or into one that is read later; of a graph within, too."""
+def _is_seen_elsewhere(node: torch.fx.Node, others: Container[object]) -> bool:
+    """Return True if the operator writes into a part of a tensor, into one that is read later, or into a buffer; of a graph
+    within, too. ``others`` are operands of the program that are no buffers.
+    """
     name, library = (getattr(node.target, key, "") for key in ("__name__", "namespace"))
     if "higher_order" in library or "predispatch" in getattr(node.target, "__module__", ""):  # of torch.vmap
         return True
     in_place = name.partition(".")[0].endswith("_")
-    return name.startswith(_WRITES) or (in_place and any(reader > node for reader in _readers(node)))
+    if name.startswith(_WRITES):
+        return True
+    return in_place and any(
+        (x.op == "placeholder" and x.name not in others) or any(reader > node for reader in x.users)
+        for x in _shown(node)
+    )
 
 
-def _readers(node: torch.fx.Node) -> Iterator[torch.fx.Node]:
-    """The operators that read what the node's first operand is, or is a view of."""
+def _shown(node: torch.fx.Node) -> Iterator[torch.fx.Node]:
+    """The node's first operand, and what it is a view of."""
     operand = next(iter(node.args), None)
     while isinstance(operand, type(node)):
-        yield from operand.users
+        yield operand
         returns = getattr(getattr(operand.target, "_schema", None), "returns", ())
         shares = any(result.alias_info is not None for result in returns)
         operand = next(iter(operand.args), None) if shares else None

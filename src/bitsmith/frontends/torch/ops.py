@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.refusals import Refusal
+from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.torch.activations import ACTIVATIONS
 from bitsmith.frontends.torch.arithmetic import ARITHMETIC
 from bitsmith.frontends.torch.call import ON_CODES, Translation
@@ -33,6 +34,9 @@ OPERATORS: dict[str, Translation] = {
     **{name: on_codes(SHAPES[name]) for name in ON_CODES},
 }
 """Operators by name, without overloads; those that end in ``_`` are read as those without."""
+
+_COPIES = frozenset({"clone", "lift_fresh_copy", "_to_copy", "repeat", "flip", "roll"})
+"""Operators that move elements into a tensor of their own."""
 
 _RELATIONS = frozenset(map("_operator.{}".format, ("ge", "le", "gt", "lt", "eq", "ne")))
 _CHECKS = ("_assert", "sym_constrain", "profiler.", "_guards")
@@ -94,8 +98,10 @@ def unknown(name: str, node: Node) -> Refusal:
 def changed_in_place(graph: Graph) -> Iterator[tuple[Node, UnsupportedError]]:
     """Operators that change a tensor which another name still shows: its other readers would see the change.
 
-    An operator's own operand is fine, if nothing that shares its memory is read later.
+    An operator's own operand is fine, if nothing that shares its memory is read later. What the results depend on is not to
+    differ from one call to the next.
     """
+    needed = graph.needed
     shared: dict[str, int] = {}
     last = {name: number for number, node in enumerate(graph.nodes) for name in references(node)}
     last |= dict.fromkeys(graph.outputs, len(graph.nodes))
@@ -111,8 +117,27 @@ def changed_in_place(graph: Graph) -> Iterator[tuple[Node, UnsupportedError]]:
                 remedy=f"use {node.name.rstrip('_')}, or save exported.run_decompositions({{}})",
             )
             yield node, error
+        root = next(iter(groups.get(shared.get(first, -1), [first])))
+        if changes and root in graph.constants and root in needed:
+            yield node, _keeps(graph, root)
         # These may give a view of their operand: what changes one then changes the other.
-        if (changes or node.name in SHAPES or node.name in SELECTIONS) and first:
+        shows = changes or ((node.name in SHAPES or node.name in SELECTIONS) and node.name not in _COPIES)
+        if shows and first:
             group = shared.setdefault(first, number)
             groups.setdefault(group, [first]).extend(name for name in node.results if name is not None)
             shared.update({name: group for name in node.results if name is not None})
+
+
+def check_kept(graph: Graph) -> None:
+    """Refuse a program whose results depend on what an earlier call has left."""
+    for name in sorted(graph.kept & graph.needed):
+        raise _keeps(graph, name, graph.where)
+
+
+def _keeps(graph: Graph, name: str, where: str = "") -> UnsupportedError:
+    return UnsupportedError(
+        f"the module keeps a state between calls: it changes {shown(graph.constants[name][0])}, which its results depend on",
+        where=where,
+        accepted="modules that compute the same of each sample, whatever came before",
+        remedy="call model.eval() before the export; have forward() take the state and return it, and tie the two by with_states",
+    )

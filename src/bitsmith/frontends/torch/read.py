@@ -31,7 +31,7 @@ from bitsmith.frontends.torch.custom import OPERATOR, CustomModules
 from bitsmith.frontends.torch.graph import Graph, Module, Node, TensorSpec, read_graph, references
 from bitsmith.frontends.torch.guards import check_guards
 from bitsmith.frontends.torch.live import TorchModel, exported, is_exported, is_module, saved
-from bitsmith.frontends.torch.ops import changed_in_place, is_check, translation_of, unknown
+from bitsmith.frontends.torch.ops import changed_in_place, check_kept, is_check, translation_of, unknown
 from bitsmith.frontends.torch.picked import of_all, whole
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats
@@ -105,7 +105,7 @@ class _Reading:
         self._warned = dict[str, None]()
         self._draft = Draft(allow_approximate=allow_approximate)
         self._origins: list[Node] = []
-        self._used = _needed(graph) - computed.keys()
+        self._used = graph.needed - computed.keys()
         self._values: dict[str, Item] = {
             name: Value(values, values.shape, None, label) for name, (label, values) in graph.constants.items()
         }
@@ -115,6 +115,7 @@ class _Reading:
     def network(self) -> Network:
         """The whole network."""
         inputs = [self._input(spec) for spec in self._graph.inputs]
+        check_kept(self._graph)
         for node, error in changed_in_place(self._graph):
             self._refusals.add(refused(_called(node), node.name, error))
         for node in self._graph.nodes:
@@ -297,15 +298,6 @@ def _samples(graph: Graph, where: str) -> int | None:
         )
     (samples,) = first
     return samples
-
-
-def _needed(graph: Graph) -> frozenset[str]:
-    """The values that the results depend on."""
-    needed = set(graph.outputs)
-    for node in reversed(graph.nodes):
-        if needed.intersection(node.results):
-            needed.update(references(node))
-    return frozenset(needed)
 
 
 def _operator(node: Node) -> str:
