@@ -158,9 +158,15 @@ def while_exported(self: Chosen, x: torch.Tensor) -> torch.Tensor:
     return self.fc(x) * 2 if torch.compiler.is_exporting() else self.fc(x)
 
 
+def by_calls(self: Chosen, x: torch.Tensor) -> torch.Tensor:
+    self.calls = getattr(self, "calls", 0) + 1
+    return self.fc(x) * self.calls
+
+
 @pytest.mark.parametrize(
     ("forward", "told"),
     [
+        (by_calls, "PyTorch computes other results at each call: 100 %.*neither counts its calls"),
         (by_large_integer, "PyTorch computes other results for one sample alone than beside others"),
         (while_exported, "its float meaning differs from what PyTorch computes"),
     ],

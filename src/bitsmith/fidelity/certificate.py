@@ -74,6 +74,11 @@ _TOGETHER = (
     "a circuit takes one sample after the other; have the model compute the same for each, whatever comes with it"
 )
 
+_KEPT = (
+    "a circuit computes the same of a sample each time: give a model that neither counts its calls, nor draws random numbers, "
+    "nor keeps anything from one call to the next"
+)
+
 _REPORT = "this is a defect of bitsmith: please report it with the model"
 
 _OWN = "look at your translations in layers first; it may be a defect of bitsmith, too"
@@ -349,10 +354,12 @@ def _agreement(
         return Agreement(reason=str(error), unjudged=bool(layers))
     agreement = _compared(model, network, inputs, wanted, outputs, run)
     if (share := share_by_others(model, network, inputs, outputs, layers)) > _CHANGED:
-        said = (
-            f"{run.framework} computes other results for one sample alone than beside others: {percent(share)} of them"
+        again = share_by_others(model, network, inputs, outputs, layers, again=True)
+        how, cure = (
+            ("for one sample alone than beside others", _TOGETHER) if again <= _CHANGED else ("at each call", _KEPT)
         )
-        return replace(agreement, problem=Problem(network.outputs[0], said, _TOGETHER))
+        said = f"{run.framework} computes other results {how}: {percent(max(share, again))} of them"
+        return replace(agreement, problem=Problem(network.outputs[0], said, cure))
     if agreement.problem is None or not layers:
         return agreement
     return replace(agreement, problem=replace(agreement.problem, remedy=_OWN))

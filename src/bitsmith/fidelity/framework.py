@@ -54,21 +54,30 @@ def framework_run(
 
 
 def share_by_others(
-    model: AnyModel, network: Network, inputs: Sequence[Floats], outputs: Sequence[Floats], layers: Layers | None
+    model: AnyModel,
+    network: Network,
+    inputs: Sequence[Floats],
+    outputs: Sequence[Floats],
+    layers: Layers | None,
+    *,
+    again: bool = False,
 ) -> float:
-    """The share of the framework's results that depend on how many samples there are; 0 if no sample is alone."""
+    """The share of the framework's results that depend on how many samples there are; 0 if no sample is alone.
+
+    With ``again`` all samples come once more: the share of results that differ from call to call.
+    """
     if network.stateful:
         return 0.0
     sizes = [spans(x).whole.largest for x in outputs]
     changed: list[npt.NDArray[np.bool_]] = []
-    for k in range(min(_ALONE, len(inputs[0]))):
+    for part in [slice(None)] if again else [slice(k, k + 1) for k in range(min(_ALONE, len(inputs[0])))]:
         try:
-            run = framework_run(model, network, [x[k : k + 1] for x in inputs], layers, insist=True)
-            alone = [aligned(x[k : k + 1], y) for x, y in zip(outputs, run.outputs if run else (), strict=True)]
+            run = framework_run(model, network, [x[part] for x in inputs], layers, insist=True)
+            other = [aligned(x[part], y) for x, y in zip(outputs, run.outputs if run else (), strict=True)]
         except (NotComparedError, ValueError):
             return 0.0
         changed += (
-            np.abs(x[k] - y[0]).ravel() > _OTHER * size for x, y, size in zip(outputs, alone, sizes, strict=True)
+            np.abs(x[part] - y).ravel() > _OTHER * size for x, y, size in zip(outputs, other, sizes, strict=True)
         )
     return float(np.concatenate(changed).mean())
 
