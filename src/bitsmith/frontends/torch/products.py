@@ -82,6 +82,12 @@ def _starts(call: Call) -> list[list[int]]:
     return [] if constants is None else [constants.tolist()] * len(call.build.counts)
 
 
+_MASKED = (
+    "with kept = (x != padding_idx).float()[..., None], a sum is (embedding(x) * kept).sum(1), and a mean that, divided by "
+    "kept.sum(1).clamp(min=1)"
+)
+
+
 def _bags(call: Call) -> Result:
     """Sums, means or greatest elements of the rows of each sample, whose number is the same for all."""
     x, build = call.tensor("indices"), call.build
@@ -93,7 +99,7 @@ def _bags(call: Call) -> Result:
         raise UnsupportedError(
             others[0] if others else "bags of several lengths",
             accepted="all rows of a sample, alike",
-            remedy="use embedding(x).sum(1) or .mean(1)",
+            remedy=_MASKED if others[:1] == ["padding_idx"] else "use embedding(x).sum(1) or .mean(1)",
         )
     bags = view(build.within("bags"), x, [(count, length) for count in build.counts])
     rows = rows_of(build.within("rows"), call.trained_value("weight"), bags)
