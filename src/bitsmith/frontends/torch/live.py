@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
@@ -26,6 +26,7 @@ from bitsmith.frontends.keras.live import LiveModel
 from bitsmith.frontends.torch.choices import check_choices, check_numbers, for_so_many
 from bitsmith.frontends.torch.hooks import check_rows, hooked, renormalized
 from bitsmith.frontends.torch.lengths import PACKED, refusing_lengths
+from bitsmith.frontends.torch.writes import writes_elsewhere
 from bitsmith.layers.layer import Floats, Shape
 
 if TYPE_CHECKING:
@@ -54,8 +55,6 @@ _CHOICES = (
 )
 _CALL = re.compile(r'raised this error:\n  File "([^"]+)", line (\d+), in .*\n *(.+)')
 """The line of the user's that torch names."""
-_WRITES = ("copy_.", "fill_.", "index_put_.")
-"""Operators that assignments to parts of a tensor become."""
 
 
 def is_module(model: object) -> TypeGuard[torch.nn.Module]:
@@ -221,9 +220,7 @@ def saved(program: torch.export.ExportedProgram) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        signature = program.graph_signature
-        others = {*signature.user_inputs, *signature.inputs_to_lifted_tensor_constants}
-        if any(_is_seen_elsewhere(node, others) for node in program.graph.nodes):
+        if writes_elsewhere(program):
             with contextlib.suppress(Exception):  # what torch cannot decompose is refused by name
                 program = program.run_decompositions({})
         program = _decomposed(program)
@@ -253,32 +250,6 @@ def _decomposed(program: torch.export.ExportedProgram) -> torch.export.ExportedP
         known = program.run_decompositions(rules)
         return program if any(is_unknown(node.target) for node in known.graph.nodes) else known
     return program
-
-
-def _is_seen_elsewhere(node: torch.fx.Node, others: Container[object]) -> bool:
-    """Return True if the operator writes into a part of a tensor, into one that is read later, or into a buffer; of a graph
-    within, too. ``others`` are operands of the program that are no buffers.
-    """
-    name, library = (getattr(node.target, key, "") for key in ("__name__", "namespace"))
-    if "higher_order" in library or "predispatch" in getattr(node.target, "__module__", ""):  # of torch.vmap
-        return True
-    in_place = name.partition(".")[0].endswith("_")
-    if name.startswith(_WRITES):
-        return True
-    return in_place and any(
-        (x.op == "placeholder" and x.name not in others) or any(reader > node for reader in x.users)
-        for x in _shown(node)
-    )
-
-
-def _shown(node: torch.fx.Node) -> Iterator[torch.fx.Node]:
-    """The node's first operand, and what it is a view of."""
-    operand = next(iter(node.args), None)
-    while isinstance(operand, type(node)):
-        yield operand
-        returns = getattr(getattr(operand.target, "_schema", None), "returns", ())
-        shares = any(result.alias_info is not None for result in returns)
-        operand = next(iter(operand.args), None) if shares else None
 
 
 def _export(
