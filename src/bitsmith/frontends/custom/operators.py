@@ -16,7 +16,7 @@ import numpy.typing as npt
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.ops import arithmetic
-from bitsmith.frontends.ops.operations import OPERATIONS
+from bitsmith.frontends.ops.operations import OPERATIONS, RELATIONS
 
 Number: TypeAlias = "float | npt.NDArray[np.generic] | Sequence[float]"
 """Constants: they broadcast as NumPy's arrays do."""
@@ -205,18 +205,18 @@ class Operators(ABC, Generic[T]):
         """The operand as a tensor."""
 
 
+_JOINED = ("add", "subtract", "multiply", "floor_divide", "power", "maximum", "minimum")
+_CHANGED = ("negative", "absolute", "floor", "ceil", "trunc")
+
 UFUNCS: Mapping[str, Callable[..., Any]] = {
-    "add": lambda x, y: x + y,
-    "subtract": lambda x, y: x - y,
-    "multiply": lambda x, y: x * y,
+    **{name: _joining(name, name) for name in _JOINED},
+    **{name: _joining("compare", name) for name in RELATIONS},
+    **{f"bitwise_{name}": _joining(name, f"bitwise_{name}") for name in ("and", "or", "xor")},
+    **{name: _changing(name, name) for name in _CHANGED},
     "divide": lambda x, y: x / y,
-    "floor_divide": lambda x, y: x // y,
     "remainder": lambda x, y: x % y,
-    "power": lambda x, y: x**y,
     "matmul": lambda x, y: x @ y,
-    "negative": lambda x: -x,
     "positive": lambda x: +x,
-    "absolute": abs,
     "fabs": abs,
     "square": lambda x: x * x,
     "reciprocal": lambda x: 1.0 / x,
@@ -224,25 +224,11 @@ UFUNCS: Mapping[str, Callable[..., Any]] = {
     "exp": lambda x: x.exp(),
     "log": lambda x: x.log(),
     "tanh": lambda x: x.tanh(),
-    "floor": lambda x: x.__floor__(),
-    "ceil": lambda x: x.__ceil__(),
-    "trunc": lambda x: x.__trunc__(),
     "rint": round,
-    "equal": lambda x, y: x == y,
-    "not_equal": lambda x, y: x != y,
-    "less": lambda x, y: x < y,
-    "less_equal": lambda x, y: x <= y,
-    "greater": lambda x, y: x > y,
-    "greater_equal": lambda x, y: x >= y,
     "logical_and": lambda x, y: (x != 0.0) & (y != 0.0),
     "logical_or": lambda x, y: (x != 0.0) | (y != 0.0),
     "logical_xor": lambda x, y: (x != 0.0) ^ (y != 0.0),
     "logical_not": lambda x: x == 0.0,
-    "bitwise_and": lambda x, y: x & y,
-    "bitwise_or": lambda x, y: x | y,
-    "bitwise_xor": lambda x, y: x ^ y,
     "invert": lambda x: ~x,
-    "maximum": lambda x, y: x._joined("maximum", arithmetic.maximum, y),
-    "minimum": lambda x, y: x._joined("minimum", arithmetic.minimum, y),
 }
 """Meanings of NumPy's functions of each element on tensors."""
