@@ -43,13 +43,8 @@ def _function(function: Callable[[Singles], Singles], kind: str, call: Call) -> 
         return straight_lines(call.build, x.value, _lines(function, x.scale, result.quantized.scale), _LINE_BITS)
     if x.is_wide:
         raise UnsupportedError(f"{kind} of 16 bits", accepted=f"8 bits; of 16 {', '.join((*_WIDE, *_LINES))}")
-    scale, (low, high) = result.quantized.scale, limits_of(result)
-
-    def codes(places: Integers) -> Integers:
-        found = function(x.scale * places.astype(np.float32)) * (np.float32(1.0) / scale)
-        return np.asarray(np.clip(nearest(found), low, high), dtype=np.int64)
-
-    return call.table(x, codes)
+    unit = np.float32(1.0) / result.quantized.scale
+    return call.table(x, lambda places: nearest(function(x.scale * places.astype(np.float32)) * unit))
 
 
 def _lines(function: Callable[[Singles], Singles], scale: np.float32, unit: np.float32) -> Integers:
@@ -110,15 +105,9 @@ def _leaky_relu(call: Call) -> Value:
     scale = result.quantized.scale
     slope = np.float32(call.options.number("alpha"))
     below, above = (Multiplier.of(float(np.float64(one / scale))) for one in (np.float32(x.scale * slope), x.scale))
-    limits = limits_of(result)
     if x.is_wide:
         return _two_slopes(call, x, x.value, (above, below))
-
-    def codes(places: Integers) -> Integers:
-        found = np.where(places >= 0, above.applied(places), _sloped(below, places))
-        return np.asarray(np.clip(found, *limits), dtype=np.int64)
-
-    return call.table(x, codes)
+    return call.table(x, lambda places: np.where(places >= 0, above.applied(places), _sloped(below, places)))
 
 
 def _sloped(multiplier: Multiplier, places: Integers) -> Integers:
@@ -160,8 +149,7 @@ def _hard_swish(call: Call) -> Value:
     gate, output = (Multiplier.of(float(np.float64(one))) for one in (reluish, fine / result.quantized.scale))
     if output.shift > 0:
         raise UnsupportedError("HARD_SWISH into finer steps", accepted="a result of scales that kernels accept")
-    limits = limits_of(result)
-    return call.table(x, lambda places: np.clip(_swished(places, gate, output), *limits))
+    return call.table(x, lambda places: _swished(places, gate, output))
 
 
 def _swished(x: Integers, gate: Multiplier, output: Multiplier) -> Integers:

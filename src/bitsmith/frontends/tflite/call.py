@@ -16,7 +16,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.known import Known, value_of
 from bitsmith.frontends.builder.value import ONE, Kind, Value, constant
 from bitsmith.frontends.files.json import MAX_SIZE
-from bitsmith.frontends.tflite.fixedpoint import Integers, nearest
+from bitsmith.frontends.tflite.fixedpoint import Integers, Reals, nearest
 from bitsmith.frontends.tflite.graph import Operator, Options
 from bitsmith.frontends.tflite.requantize import Kernels, Multiplier, check_room, integers, step_of
 from bitsmith.frontends.tflite.tensors import Tensor
@@ -232,12 +232,15 @@ class Call:
             raise self.error(f"{x.tensor.dtype} as {result.dtype}", "one type")
         return self.shifted(x.value, zero_point(x.tensor) - zero_point(result), "zero_point")
 
-    def table(self, x: Operand, codes: Callable[[Integers], Integers], suffix: str = "") -> Value:
-        """A function of 8 bits: ``codes`` has results, without their zero point, for values."""
+    def table(self, x: Operand, codes: Callable[[Integers], Integers | Reals], suffix: str = "") -> Value:
+        """A function of 8 bits: ``codes`` has results, without their zero point, for values; they end where the result's do."""
         low, high = x.limits
-        places = np.arange(low, high + 1)
-        found = codes(places).astype(np.float64)
+        found = np.clip(codes(np.arange(low, high + 1)), *limits_of(self.result))
         return self.build.emit(Lookup(as_weights(0.0), low, as_weights(found)), x.value, suffix=suffix)
+
+    def moved(self, y: Value, number: int = 0) -> Value:
+        """``y``, elements of input ``number``, as codes of the result."""
+        return self.as_result(Operand(y, self.required(number)))
 
 
 def zero_point(tensor: Tensor) -> int:
@@ -341,3 +344,8 @@ def alike(read: Translator, becomes: str) -> Entry:
     """An operator that does the same with codes and with numbers."""
     found = Translation(read, becomes)
     return Entry(found, found)
+
+
+def moving(make: Callable[..., Value], becomes: str, *reads: Callable[[Call], object]) -> Entry:
+    """``make`` of the builder, input 0 and what the ``reads`` give, which only moves elements."""
+    return alike(lambda call: call.moved(make(call.build, call.value(0), *(read(call) for read in reads))), becomes)

@@ -46,7 +46,7 @@ def _nearest(call: Call) -> Value:
     for name, axis, new in zip(("rows", "columns"), _AXES, _sizes(call), strict=True):
         build = call.build.within(name) if axis == 1 else call.build
         y = selection.take(build, y, axis, _nearest_places(call, y.dims[axis], new))
-    return call.as_result(Operand(y, call.required(0)))
+    return call.moved(y)
 
 
 def _nearest_places(call: Call, old: int, new: int) -> Integers:

@@ -106,13 +106,12 @@ def _reciprocal_root(call: Call) -> Value:
     if x.is_wide:
         raise UnsupportedError("RSQRT of 16 bits", accepted="8 bits")
     factor = 1.0 / (float(np.sqrt(x.scale)) * float(result.quantized.scale))
-    output, limits = Multiplier.of(factor), limits_of(result)
+    output, (_, most) = Multiplier.of(factor), limits_of(result)
     output = replace(output, shift=output.shift - _FINE)
 
     def codes(places: Integers) -> Integers:
         roots = [_inverse_root_of(int(place)).applied(np.array(1)) for place in np.maximum(places, 1)]
-        found = np.clip(output.applied(np.array(roots)), *limits)
-        return np.where(places > 0, found, limits[1])
+        return np.where(places > 0, output.applied(np.array(roots)), most)
 
     return call.table(x, codes)
 

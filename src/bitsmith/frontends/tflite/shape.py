@@ -9,19 +9,14 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.known import Known
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, Kind, Value, constant
 from bitsmith.frontends.ops import selection, shape, spatial
-from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, alike, kind_of, limits_of, zero_point
-from bitsmith.frontends.tflite.fixedpoint import Integers, nearest
+from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, alike, kind_of, moving, zero_point
+from bitsmith.frontends.tflite.fixedpoint import nearest
 from bitsmith.frontends.tflite.shared import fused
 from bitsmith.layers.embedding import OneHot
 from bitsmith.layers.layer import Shape, as_weights
 from bitsmith.layers.resample import PadMode
 
 _MAX_RANK = 32
-
-
-def _moved(call: Call, y: Value, number: int = 0) -> Value:
-    """``y``, elements of input ``number``, as codes of the result."""
-    return call.as_result(Operand(y, call.required(number)))
 
 
 def _reshape(call: Call) -> Value:
@@ -32,7 +27,7 @@ def _reshape(call: Call) -> Value:
         shapes = call.counted(1, "the new shape")
     sizes = call.operator.outputs[0].sizes
     batch_axis = sizes.index(None) if None in sizes else None
-    return _moved(call, shape.view(call.build, call.value(0), _sizes(call, shapes, -1), batch_axis=batch_axis))
+    return call.moved(shape.view(call.build, call.value(0), _sizes(call, shapes, -1), batch_axis=batch_axis))
 
 
 def _sizes(call: Call, shapes: Sequence[Shape], least: int) -> Sequence[Shape]:
@@ -43,18 +38,9 @@ def _sizes(call: Call, shapes: Sequence[Shape], least: int) -> Sequence[Shape]:
     return shapes
 
 
-def _squeeze(call: Call) -> Value:
-    dims = call.options.integers("squeeze_dims")
-    return _moved(call, shape.squeeze(call.build, call.value(0), dims or None))
-
-
-def _expand_dims(call: Call) -> Value:
-    return _moved(call, shape.unsqueeze(call.build, call.value(0), call.integers(1, "the axis")))
-
-
 def _transpose(call: Call) -> Value:
     x = call.value(0)
-    return _moved(call, call.build.permuted(x, [x.counted(axis) for axis in call.integers(1, "the order of axes")]))
+    return call.moved(call.build.permuted(x, [x.counted(axis) for axis in call.integers(1, "the order of axes")]))
 
 
 def _pairs(call: Call) -> dict[int, tuple[int, int]]:
@@ -63,11 +49,6 @@ def _pairs(call: Call) -> dict[int, tuple[int, int]]:
     if len(listed) != 2 * rank or any(not 0 <= size <= MAX_ELEMENTS for size in listed):
         raise call.error(f"padding {listed[:64]} of {rank} axes", "two numbers, not negative, for each axis")
     return dict(enumerate(zip(listed[::2], listed[1::2], strict=True)))
-
-
-def _mirror_pad(call: Call) -> Value:
-    mode = PadMode(call.options.text("mode").lower())
-    return _moved(call, spatial.pad(call.build, call.value(0), _pairs(call), mode))
 
 
 def _pad(call: Call) -> Value:
@@ -79,7 +60,7 @@ def _pad(call: Call) -> Value:
         value = float(given.astype(np.float64).reshape(())) - zero_point(call.result)
     elif zero_point(call.required(0)) != zero_point(call.result):
         raise UnsupportedError("padding of a tensor with another zero point", accepted="one zero point")
-    return _moved(call, spatial.pad(call.build, x, pairs, value=value))
+    return call.moved(spatial.pad(call.build, x, pairs, value=value))
 
 
 def _slice(call: Call) -> Value:
@@ -91,7 +72,7 @@ def _slice(call: Call) -> Value:
         ends = [along if size == -1 else start + size for start, size, along in zip(starts, sizes, dims, strict=True)]
         return {dim: range(start, end) for dim, (start, end) in enumerate(zip(starts, ends, strict=True))}
 
-    return _moved(call, selection.sliced(call.build, x, ranges))
+    return call.moved(selection.sliced(call.build, x, ranges))
 
 
 def _strided_slice(call: Call) -> Value:
@@ -116,7 +97,7 @@ def _strided_slice(call: Call) -> Value:
 
     y = selection.sliced(call.build, x, lambda dims: {dim: taken(dim, dims[dim]) for dim in range(len(starts))})
     gone = [dim for dim in range(len(starts)) if shrink[dim]]
-    return _moved(call, shape.squeeze(call.build.within("row"), y, gone) if gone else y)
+    return call.moved(shape.squeeze(call.build.within("row"), y, gone) if gone else y)
 
 
 def _joined(call: Call) -> Value:
@@ -139,14 +120,9 @@ def _as_part(call: Call, x: Operand, suffix: str) -> Value:
     if x.tensor.dtype != "uint8" or (old.scale, old.zero_point) == (new.scale, new.zero_point):
         _check_scale(call, x)
         return call.as_result(x)
-    factor = x.scale * (np.float32(1.0) / new.scale)
-    bias, (low, high) = np.float32(-old.zero_point) * factor, limits_of(call.result)
-
-    def codes(places: Integers) -> Integers:
-        found = nearest((places + old.zero_point).astype(np.float32) * factor + bias)
-        return np.asarray(np.clip(found, low, high), dtype=np.int64)
-
-    return call.table(x, codes, suffix)
+    zero, factor = old.zero_point, x.scale * (np.float32(1.0) / new.scale)
+    bias = np.float32(-zero) * factor
+    return call.table(x, lambda places: nearest((places + zero).astype(np.float32) * factor + bias), suffix)
 
 
 def _check_scale(call: Call, x: Operand) -> None:
@@ -205,8 +181,8 @@ def _gather(call: Call) -> Value:
     if call.value(1).constant is None and x.constant is not None:
         if axis % max(x.rank, 1) or not x.rank:
             raise UnsupportedError(f"a table looked up along axis {axis}", accepted="axis 0")
-        return _moved(call, selection.rows_of(call.build, x, call.value(1)))
-    return _moved(call, selection.take(call.build, x, axis, call.array(1, "the indices")))
+        return call.moved(selection.rows_of(call.build, x, call.value(1)))
+    return call.moved(selection.take(call.build, x, axis, call.array(1, "the indices")))
 
 
 def _embedding_lookup(call: Call) -> Value:
@@ -237,7 +213,7 @@ def _space_to_batch(call: Call) -> Value:
     inside, outside = range(2, 2 * len(blocks) + 1, 2), range(1, 2 * len(blocks), 2)
     y = call.build.permuted(split, (*inside, 0, *outside, *range(2 * len(blocks) + 1, split.rank)), "permute")
     count = math.prod(blocks)
-    return _moved(call, call.build.viewed(y, (count, *(n for n, _ in pairs), *rest), Batch(0, count)))
+    return call.moved(call.build.viewed(y, (count, *(n for n, _ in pairs), *rest), Batch(0, count)))
 
 
 def _batch_to_space(call: Call) -> Value:
@@ -251,7 +227,7 @@ def _batch_to_space(call: Call) -> Value:
     sizes = [size * block for size, block in zip(x.dims[1:], blocks, strict=False)]
     y = call.build.viewed(y, (1, *sizes, *x.dims[rank + 1 :]), Batch(0), "joined")
     taken = {axis: (-before, -after) for axis, (before, after) in _block_pairs(call, blocks, "the crops").items()}
-    return _moved(call, spatial.pad(call.build, y, taken))
+    return call.moved(spatial.pad(call.build, y, taken))
 
 
 def _block_pairs(call: Call, blocks: Sequence[int], what: str) -> dict[int, tuple[int, int]]:
@@ -278,19 +254,11 @@ def _range(call: Call) -> Value:
     return constant(as_weights(start + step * np.arange(count)), kind=kind_of(call.result))
 
 
-def _reverse(call: Call) -> Value:
-    return _moved(call, selection.flip(call.build, call.value(0), call.integers(1, "the axes")))
-
-
-def _tile(call: Call) -> Value:
+def _repetitions(call: Call) -> Shape:
     counts = call.integers(1, "the repetitions")
     if len(counts) != call.value(0).rank or any(not 1 <= count <= MAX_ELEMENTS for count in counts):
         raise call.error(f"repetitions {counts[:_MAX_RANK]}", "a positive integer for each axis")
-    return _moved(call, selection.tile(call.build, call.value(0), counts))
-
-
-def _broadcast(call: Call) -> Value:
-    return _moved(call, shape.expand(call.build, call.value(0), _sizes(call, call.counted(1, "the new shape"), 1)))
+    return counts
 
 
 def _shape(call: Call) -> Known:
@@ -311,13 +279,13 @@ def _fill(call: Call) -> Value:
 
 SHAPES: dict[str, Entry] = {
     "BATCH_TO_SPACE_ND": alike(_batch_to_space, "Reshape, Permute and Crop"),
-    "BROADCAST_TO": alike(_broadcast, "Broadcast"),
+    "BROADCAST_TO": moving(shape.expand, "Broadcast", lambda call: _sizes(call, call.counted(1, "the new shape"), 1)),
     "CONCATENATION": Entry(Translation(_concatenation, "Lookup and Concatenate"), Translation(_joined, "Concatenate")),
     "EMBEDDING_LOOKUP": Entry(numbers=Translation(_embedding_lookup, "Embedding")),
-    "EXPAND_DIMS": alike(_expand_dims, "Reshape"),
+    "EXPAND_DIMS": moving(shape.unsqueeze, "Reshape", lambda call: call.integers(1, "the axis")),
     "FILL": alike(_fill, "a constant"),
     "GATHER": alike(_gather, "Gather, or Embedding and Reshape"),
-    "MIRROR_PAD": alike(_mirror_pad, "Pad"),
+    "MIRROR_PAD": moving(spatial.pad, "Pad", _pairs, lambda call: PadMode(call.options.text("mode").lower())),
     "ONE_HOT": Entry(numbers=Translation(_one_hot, "OneHot")),
     "PACK": alike(_pack, "Stack"),
     "PAD": alike(_pad, "Pad"),
@@ -325,15 +293,15 @@ SHAPES: dict[str, Entry] = {
     "RANGE": Entry(numbers=Translation(_range, "a constant")),
     "RANK": alike(lambda call: constant(float(call.value(0).rank), kind=kind_of(call.result)), "a constant"),
     "RESHAPE": alike(_reshape, "Reshape"),
-    "REVERSE_V2": alike(_reverse, "Slice"),
+    "REVERSE_V2": moving(selection.flip, "Slice", lambda call: call.integers(1, "the axes")),
     "SHAPE": alike(_shape, "a constant"),
     "SLICE": alike(_slice, "Slice"),
     "SPACE_TO_BATCH_ND": alike(_space_to_batch, "Pad, Reshape and Permute"),
     "SPLIT": alike(_split, "Slice"),
     "SPLIT_V": alike(_split_v, "Slice"),
-    "SQUEEZE": alike(_squeeze, "Reshape"),
+    "SQUEEZE": moving(shape.squeeze, "Reshape", lambda call: call.options.integers("squeeze_dims") or None),
     "STRIDED_SLICE": alike(_strided_slice, "Slice and Reshape"),
-    "TILE": alike(_tile, "Gather"),
+    "TILE": moving(selection.tile, "Gather", _repetitions),
     "TRANSPOSE": alike(_transpose, "Permute"),
     "UNPACK": alike(_unpack, "Slice and Reshape"),
     "ZEROS_LIKE": Entry(numbers=Translation(_zeros_like, "a constant")),
