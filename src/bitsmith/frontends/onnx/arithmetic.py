@@ -56,14 +56,6 @@ def _as_scale(call: Call, x: Value) -> Value:
     return replace(x, quantizer=Quantizer.uniform(x.elements, 1, 1))
 
 
-def _divide(call: Call) -> Value:
-    """Integers drop the rest."""
-    x, y = call.tensor(0), call.tensor(1)
-    call.attributes.ignore("broadcast")
-    name = "truncated_divide" if logic.common_kind(x, y).is_integer else "divide"
-    return OPERATIONS[name].make(call.build, x, y)
-
-
 def _mod(call: Call) -> Value:
     name = "fmod" if call.attributes.flag("fmod", False) else "mod"
     return OPERATIONS[name].make(call.build, call.tensor(0), call.tensor(1))
@@ -129,6 +121,7 @@ def _identity(call: Call) -> Operand:
 _SHARED = {
     "Add": "add",
     "Sub": "subtract",
+    "Div": "quotient",
     "Pow": "power",
     "Neg": "negative",
     "Abs": "absolute",
@@ -165,9 +158,7 @@ def _einsum(call: Call) -> Value:
 
 
 def _side(call: Call) -> Value:
-    """The side of 0 on which a number is, if it becomes a truth value; else the number."""
-    x = call.tensor(0)
-    return OPERATIONS["sign"].make(call.build, x) if _target(call) is Kind.BOOL else x
+    return arithmetic.side(call.build, call.tensor(0), _target(call))
 
 
 ARITHMETIC: Operators = {
@@ -175,7 +166,6 @@ ARITHMETIC: Operators = {
     "Equal": replace(operation("equal"), judged=operation("less").read),
     **{f"Bitwise{name}": operation(f"bitwise_{name.lower()}") for name in ("And", "Or", "Xor", "Not")},
     "BitShift": Translation(_shift, "BatchNormalization and Wrap, or WholeQuotient"),
-    "Div": Translation(_divide, OPERATIONS["divide"].becomes),
     "Mul": Translation(_multiply, OPERATIONS["multiply"].becomes),
     "Mod": Translation(_mod, OPERATIONS["mod"].becomes),
     "Sum": Translation(lambda call: arithmetic.total(call.build, *call.tensors()), "Add"),

@@ -93,6 +93,11 @@ def divide(build: Builder, x: Value, y: Value) -> Value:
     return _quotient(build, x, y)
 
 
+def quotient(build: Builder, x: Value, y: Value) -> Value:
+    """``x / y``, of which integers drop the rest."""
+    return whole_quotient(Whole.TRUNC, build, x, y) if common_kind(x, y).is_integer else divide(build, x, y)
+
+
 def true_divide(build: Builder, x: Value, y: Value) -> Value:
     """``x / y`` of real numbers, also of integers."""
     return _quotient(build, replace(x, kind=Kind.REAL), replace(y, kind=Kind.REAL))
@@ -194,6 +199,11 @@ def absolute(build: Builder, x: Value) -> Value:
 def sign(build: Builder, x: Value) -> Value:
     """-1, 0 or 1."""
     return build.emit(Sign(), x, kind=x.kind)
+
+
+def side(build: Builder, x: Value, kind: Kind) -> Value:
+    """The side of 0 on which a number is that becomes a truth value; of other kinds the number."""
+    return sign(build, x) if kind is Kind.BOOL else x
 
 
 def fraction(build: Builder, x: Value) -> Value:

@@ -56,6 +56,7 @@ OPERATIONS: dict[str, Operation] = {
     "subtract": Operation(arithmetic.subtract, f"Subtract, {_AFFINE}", 2),
     "multiply": Operation(arithmetic.multiply, f"Multiply, {_AFFINE}", 2),
     "divide": Operation(arithmetic.divide, f"Divide, {_AFFINE}", 2),
+    "quotient": Operation(arithmetic.quotient, f"Divide, {_AFFINE}", 2),
     "true_divide": Operation(arithmetic.true_divide, f"Divide, {_AFFINE}", 2),
     "floor_divide": Operation(partial(arithmetic.whole_quotient, Whole.FLOOR), _WHOLE, 2),
     "truncated_divide": Operation(partial(arithmetic.whole_quotient, Whole.TRUNC), _WHOLE, 2),

@@ -15,7 +15,7 @@ from bitsmith.frontends.ops.operations import OPERATIONS, RELATIONS
 from bitsmith.frontends.tflite.call import Call, Entry, Operand, Operators, Translation, checked, kind_of, limits_of
 from bitsmith.frontends.tflite.fixedpoint import Integers
 from bitsmith.frontends.tflite.requantize import INT32, Multiplier, exact, integers, quotient
-from bitsmith.frontends.tflite.shared import fused, on_numbers, operation
+from bitsmith.frontends.tflite.shared import on_numbers, operation
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Layer, as_weights
 from bitsmith.layers.merge import Add, Maximum, Minimum, Multiply, Subtract
@@ -125,13 +125,6 @@ def _product(call: Call) -> Value:
     return call.rescaled(total, [float(np.float64(factor))], call.fused(), most=x.most * y.most)
 
 
-def _quotient(call: Call) -> Value:
-    """Return the quotient; that of integers drops the rest."""
-    x, y = call.value(0), call.value(1)
-    name = "truncated_divide" if logic.common_kind(x, y).is_integer else "divide"
-    return fused(call, lambda build: OPERATIONS[name].make(build, x, y))
-
-
 def _fine_quotient(call: Call) -> Value:
     """The quotient of codes: a table of one operand for constants of the other, else of both at once."""
     x, y, result = call.operand(0), call.operand(1), checked(call.result)
@@ -239,9 +232,7 @@ def _cast(call: Call) -> Value:
 
 
 def _side(call: Call) -> Value:
-    """The side of 0 on which a number is, if it becomes a truth value; else the number."""
-    x = call.value(0)
-    return OPERATIONS["sign"].make(call.build, x) if kind_of(call.result) is Kind.BOOL else x
+    return arithmetic.side(call.build, call.value(0), kind_of(call.result))
 
 
 _ADD, _SUBTRACT = (Translation(partial(_sum, layer), f"Quantize and {layer.kind}") for layer in (Add(), Subtract()))
@@ -257,7 +248,7 @@ ARITHMETIC: Operators = {
     ),
     "CAST": Entry(numbers=Translation(_cast, "Identity, WholeNumber or Comparison", _side)),
     "DEQUANTIZE": Entry(Translation(_dequantize, "BatchNormalization"), Translation(_numbers_of_codes, "a constant")),
-    "DIV": Entry(Translation(_fine_quotient, "Lookup"), Translation(_quotient, OPERATIONS["divide"].becomes)),
+    "DIV": Entry(Translation(_fine_quotient, "Lookup"), operation("quotient")),
     "FAKE_QUANT": Entry(numbers=Translation(_fake_quant, "Quantize")),
     "MAXIMUM": Entry(_MAXIMUM, operation("maximum")),
     "MINIMUM": Entry(_MINIMUM, operation("minimum")),
