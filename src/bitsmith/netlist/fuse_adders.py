@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.delays import Delays, carry_start
-from bitsmith.netlist.netlist import Netlist, Word, WordRef, is_wiring, operands, readers_of
+from bitsmith.netlist.netlist import Netlist, Word, WordRef, interval_of_sum, is_wiring, operands, readers_of
 from bitsmith.netlist.pipeline import Timing
 from bitsmith.netlist.renumber import renumbered
 
@@ -101,14 +101,8 @@ def is_sum(netlist: Netlist, index: int) -> bool:
 def is_exact(netlist: Netlist, word: Word) -> bool:
     """True if the word's interval holds every sum, so that none of its upper bits is cut off."""
     assert isinstance(word.cell, cells.AddSub)
-    (a_lo, a_hi), (b_lo, b_hi) = (_interval(netlist, ref) for ref in (word.cell.a, word.cell.b))
-    if word.cell.subtract:
-        b_lo, b_hi = -b_hi, -b_lo
-    return word.lo <= a_lo + b_lo and a_hi + b_hi <= word.hi
-
-
-def _interval(netlist: Netlist, ref: WordRef) -> tuple[int, int]:
-    return netlist.words[ref.word].lo << ref.shift, netlist.words[ref.word].hi << ref.shift
+    lo, hi = interval_of_sum(netlist.words, word.cell)
+    return word.lo <= lo and hi <= word.hi
 
 
 def _joined(netlist: Netlist, reader: int, index: int) -> cells.TernaryAdder:

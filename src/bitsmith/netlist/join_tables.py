@@ -15,7 +15,7 @@ from bitsmith.ir.types import width_of
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.delays import Delays, lut_inputs
 from bitsmith.netlist.drop_unread_bits import address_bits
-from bitsmith.netlist.netlist import Cell, Netlist, WordRef, readers_of
+from bitsmith.netlist.netlist import Cell, Netlist, WordRef, interval, interval_of_sum, readers_of
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.regroup_sums import sum_trees
 from bitsmith.netlist.renumber import Writing, written_again
@@ -138,18 +138,12 @@ class _Sum:
 
     def _added(self, one: Term, other: Term) -> Term:
         minus, cell = self._cell(one, other)
-        (a_lo, a_hi), (b_lo, b_hi) = self._span_of(cell.a), self._span_of(cell.b)
-        lo, hi = (a_lo - b_hi, a_hi - b_lo) if cell.subtract else (a_lo + b_lo, a_hi + b_hi)
-        return minus, self.made.word(cell, lo, hi)
+        return minus, self.made.word(cell, *interval_of_sum(self.made.words, cell))
 
     def _cell(self, one: Term, other: Term) -> tuple[bool, cells.AddSub]:
         (minus, a), (other_minus, b) = sorted((one, other), key=lambda term: term[0])
         return minus, cells.AddSub(a, b, subtract=minus != other_minus)
 
     def _span(self, ref: WordRef) -> int:
-        lo, hi = self._span_of(ref)
+        lo, hi = interval(self.made.words, ref)
         return hi - lo
-
-    def _span_of(self, ref: WordRef) -> tuple[int, int]:
-        word = self.made.words[ref.word]
-        return word.lo << ref.shift, word.hi << ref.shift

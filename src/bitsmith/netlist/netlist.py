@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_never
 
@@ -230,6 +230,17 @@ def operands(cell: Cell) -> tuple[int, ...]:
             return (cell.address,)
         case _:
             assert_never(cell)
+
+
+def interval(words: Sequence[Word], ref: WordRef) -> tuple[int, int]:
+    """The least and the greatest value of ``ref``."""
+    return words[ref.word].lo << ref.shift, words[ref.word].hi << ref.shift
+
+
+def interval_of_sum(words: Sequence[Word], cell: AddSub) -> tuple[int, int]:
+    """The interval that holds every sum, or difference, of values in the intervals of its operands."""
+    (a_lo, a_hi), (b_lo, b_hi) = interval(words, cell.a), interval(words, cell.b)
+    return (a_lo - b_hi, a_hi - b_lo) if cell.subtract else (a_lo + b_lo, a_hi + b_hi)
 
 
 def is_wiring(netlist: Netlist, index: int) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bitsmith.ir.types import width_of
 from bitsmith.netlist.delays import Delays
-from bitsmith.netlist.netlist import AddSub, Cell, Netlist, TernaryAdder, WordRef, operands, readers_of
+from bitsmith.netlist.netlist import AddSub, Cell, Netlist, TernaryAdder, WordRef, interval_of_sum, operands, readers_of
 from bitsmith.netlist.pipeline import PipelineStages, Timing, pipeline
 from bitsmith.netlist.renumber import Writing, written_again
 
@@ -104,15 +104,12 @@ class _Trial:
         last, first, second = self._terms(word.cell)
         shift = min(first.ref.shift, second.ref.shift)
         a, b = (WordRef(writing.numbers[term.ref.word], term.ref.shift - shift) for term in (first, second))
-        subtract = second.minus != first.minus
-        (a_lo, a_hi), (b_lo, b_hi) = (
-            (words.lo << ref.shift, words.hi << ref.shift) for ref in (a, b) for words in [writing.words[ref.word]]
-        )
-        lo, hi = (a_lo - b_hi, a_hi - b_lo) if subtract else (a_lo + b_lo, a_hi + b_hi)
+        cell = AddSub(a, b, subtract=second.minus != first.minus)
+        lo, hi = interval_of_sum(writing.words, cell)
         top = word.width + word.drop - shift
         if width_of(lo, hi) > top:
             lo, hi = (-(1 << (top - 1)), (1 << (top - 1)) - 1) if lo < 0 else (0, (1 << top) - 1)
-        inner = writing.word(AddSub(a, b, subtract), lo, hi).shifted(shift)
+        inner = writing.word(cell, lo, hi).shifted(shift)
         outside = WordRef(writing.numbers[last.ref.word], last.ref.shift)
         return AddSub(outside, inner, subtract=True) if first.minus else AddSub(inner, outside, last.minus)
 
