@@ -13,7 +13,7 @@ import numpy as np
 
 from bitsmith.base.lately import lately
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.storage import Memory, table
+from bitsmith.dataflow.storage import Memory, differing_bits, table
 from bitsmith.dataflow.tokens import Grid, Numbers, period
 from bitsmith.ir import ops
 
@@ -152,8 +152,14 @@ def order_bits(source: Numbers, tokens: int) -> int:
     return (period(order_flags(source, tokens)) - 1).bit_length()
 
 
-def _order(source: Numbers, tokens: int, depth: int) -> list[tuple[Numbers, int]]:
-    """The parts of words of the table by which a memory of ``depth`` tokens is read, and the bits of each.
+def order_table(source: Numbers, tokens: int, depth: int) -> Memory:
+    """The table by which a memory of ``depth`` tokens is read."""
+    rows, width = reorder_rows(source, tokens, depth)
+    return table(len(rows), width, differing_bits(rows))
+
+
+def reorder_rows(source: Numbers, tokens: int, depth: int) -> tuple[list[int], int]:
+    """The words of the table by which a memory of ``depth`` tokens is read, and their bits.
 
     From the lowest bit on: the place of a token in its frame, if zeros are given instead, and the tokens that must be there
     and that are freed, both counted from the first that is not yet freed.
@@ -162,25 +168,14 @@ def _order(source: Numbers, tokens: int, depth: int) -> list[tuple[Numbers, int]
     taken, low, count = read.takes[0].dense(), max(depth - 1, 1).bit_length(), depth.bit_length()
     before = np.concatenate([[0], taken[:-1]])
     places = np.maximum(source, 0) % (1 << low)
-    return [
+    parts = [
         (places, low),
         ((source < 0).astype(source.dtype), 1),
         (read.needs[0].dense() - before, count),
         (taken - before, count),
     ]
-
-
-def order_table(source: Numbers, tokens: int, depth: int) -> Memory:
-    """The table by which a memory of ``depth`` tokens is read."""
-    parts = _order(source, tokens, depth)
-    differing = sum(int(np.bitwise_or.reduce(part) ^ np.bitwise_and.reduce(part)).bit_count() for part, _ in parts)
-    return table(len(source), sum(bits for _, bits in parts), differing)
-
-
-def reorder_rows(source: Numbers, tokens: int, depth: int) -> tuple[list[int], int]:
-    """The words of the table by which a memory of ``depth`` tokens is read, and their bits."""
     rows, width = [0] * len(source), 0
-    for part, bits in _order(source, tokens, depth):
+    for part, bits in parts:
         rows = [row | number << width for row, number in zip(rows, part.tolist(), strict=True)]
         width += bits
     return rows, width
