@@ -40,10 +40,10 @@ from circuits import NETWORKS, converted, slowest
 from rich.console import Console
 from rich.table import Table
 from stage_times import shifted, slowest_stage
+from tests.devices.listed import family_named
 from tests.flows.runs import execute
 
 from bitsmith.devices.family import Family
-from bitsmith.devices.parts import family_named
 from bitsmith.emulate.emulator import Emulator
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.flows.tools import require

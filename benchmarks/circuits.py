@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from tests.devices.listed import family_named
 from tests.flows.runs import execute
 
 import bitsmith
 from bitsmith.config.resolving import ConfigLike
 from bitsmith.devices.family import Family
-from bitsmith.devices.parts import family_named
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.flows.yosys import Resources, Synthesis

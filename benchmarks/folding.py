@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from tests.devices.listed import family_named
 from tests.flows import runs
 from tests.flows.runs import execute
 
@@ -25,7 +26,7 @@ import bitsmith
 from bitsmith.building import design
 from bitsmith.building.verification import compare, random_stimuli
 from bitsmith.devices.family import Family
-from bitsmith.devices.parts import FAMILIES, family_named
+from bitsmith.devices.parts import FAMILIES
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate_layout

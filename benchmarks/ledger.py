@@ -43,9 +43,9 @@ from public_models import Entry, error_of
 from public_runtimes import runtimes
 from rich.console import Console
 from rich.progress import track
+from tests.devices.listed import family_named
 
 import bitsmith
-from bitsmith.devices.parts import family_named
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.layers.layer import Floats
 from bitsmith.netlist.pipelined import pipelined

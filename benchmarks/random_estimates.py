@@ -25,9 +25,9 @@ from drawn import KINDS, LATER, Drawn, drawn
 from estimates import Found, Results, expected, ratio
 from rich.console import Console
 from rich.table import Table
+from tests.devices.listed import family_named
 
 from bitsmith.building.design import Circuit
-from bitsmith.devices.parts import family_named
 from bitsmith.errors import BitsmithError, ToolFailedError
 from bitsmith.estimate.figures import Size
 

@@ -22,11 +22,12 @@ from bitsmith.building.makefile import MAKEFILE, makefile
 from bitsmith.building.stages import Generated, Sections, Stage
 from bitsmith.errors import CapacityError, ConfigError
 from bitsmith.flows.run import Command
-from bitsmith.flows.tools import MAKE, FoundTool, find
+from bitsmith.flows.tools import MAKE, FoundTool
 from bitsmith.hls import HlsTarget
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.model import Model
 from bitsmith.report import read_report
+from tests.flows.found import find
 from tests.properties import few
 from tests.system.examples import three_layer
 from tests.system.keras2 import write_dense

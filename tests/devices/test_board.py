@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices.board import BOARDS, any_board, default_board, read_board, serial_boards, system_boards
+from bitsmith.devices.board import BOARDS, any_board, default_board, read_board, serial_boards
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family
 from bitsmith.devices.ice40 import ICE40
@@ -15,6 +15,7 @@ from bitsmith.devices.parts import FAMILIES
 from bitsmith.devices.system import Card, Zynq
 from bitsmith.devices.xilinx import ULTRASCALE_PLUS
 from bitsmith.errors import ConfigError
+from tests.devices.listed import SYSTEM_BOARDS
 
 MINE = """\
 name = "Mine"
@@ -55,7 +56,7 @@ def test_the_example_in_the_documentation_is_a_board() -> None:
 def test_a_file_is_all_that_there_is_to_a_board() -> None:
     """No other file of the package lists them; a family names one that stands for it."""
     assert sorted(path.name for path in FOLDER.iterdir()) == [f"{name}.toml" for name in BOARDS]
-    assert {"ulx3s-85f", "icebreaker"} < set(serial_boards()) and {"pynq-z2", "de1-soc"} < set(system_boards())
+    assert {"ulx3s-85f", "icebreaker"} < set(serial_boards()) and {"pynq-z2", "de1-soc"} < set(SYSTEM_BOARDS)
     package = FOLDER.parents[1]
     listing = [path for path in package.rglob("*.py") if sum(f'"{name}"' in path.read_text() for name in BOARDS) > 3]
     assert not listing
@@ -184,7 +185,7 @@ SYSTEMS = {
 }
 
 
-@pytest.mark.parametrize("name", system_boards())
+@pytest.mark.parametrize("name", SYSTEM_BOARDS)
 def test_our_boards_with_a_processor_or_in_a_host(name: str) -> None:
     board = any_board(name.upper())
     assert board.name.lower().replace(" ", "-") == name

@@ -19,10 +19,10 @@ from bitsmith.devices.family import Die, Family
 from bitsmith.devices.ice40 import ICE40
 from bitsmith.devices.intel import CYCLONE_V
 from bitsmith.devices.nexus import NEXUS
-from bitsmith.devices.parts import FAMILIES, family_named, resolve_part
+from bitsmith.devices.parts import FAMILIES, resolve_part
 from bitsmith.devices.xilinx import ULTRASCALE_PLUS, XILINX_7
-from bitsmith.errors import ConfigError
 from bitsmith.layers.quantization.requantize import FACTOR_BITS
+from tests.devices.listed import family_named
 
 
 def test_no_field_has_a_default() -> None:
@@ -116,11 +116,6 @@ def test_words_lie_in_the_fewest_larger_memories() -> None:
         resolve_part("xczu3eg").die.large,
         resolve_part("xc7z020").die.large,
     ) == (96, 0, 0)
-
-
-def test_unknown_family() -> None:
-    with pytest.raises(ConfigError, match="stratix"):
-        family_named("stratix")
 
 
 @pytest.mark.parametrize(

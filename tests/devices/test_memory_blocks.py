@@ -10,7 +10,8 @@ import pytest
 
 from bitsmith.devices.family import Family
 from bitsmith.devices.xilinx import ULTRASCALE, XILINX_7
-from bitsmith.flows.tools import YOSYS, find
+from bitsmith.flows.tools import YOSYS
+from tests.flows.found import find
 
 pytestmark = pytest.mark.tools
 

@@ -14,10 +14,11 @@ from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family
 from bitsmith.devices.intel import CYCLONE_V
 from bitsmith.devices.nexus import NEXUS
-from bitsmith.devices.parts import family_named
 from bitsmith.devices.xilinx import ULTRASCALE_PLUS, XILINX_7
-from bitsmith.flows.tools import YOSYS, find
+from bitsmith.flows.tools import YOSYS
 from bitsmith.flows.yosys import count
+from tests.devices.listed import family_named
+from tests.flows.found import find
 from tests.flows.runs import synthesize
 
 ICE40UP = family_named("ice40up")

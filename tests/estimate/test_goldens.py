@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bitsmith.devices.family import Family
-from bitsmith.devices.parts import FAMILIES, family_named, resolve_part
+from bitsmith.devices.parts import FAMILIES, resolve_part
 from bitsmith.estimate.size import estimate, estimate_network
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
@@ -20,6 +20,7 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
+from tests.devices.listed import family_named
 from tests.mapping.test_engines import depthwise, perceptron, pooled, residual, shared
 from tests.mapping.test_folding import convolution
 from tests.netlist.checks import dense_program

@@ -14,13 +14,15 @@ from bitsmith.base.progress import Progress
 from bitsmith.devices.board import Board
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family, Part
-from bitsmith.devices.parts import DEFAULT_PART, family_named, resolve_part
+from bitsmith.devices.parts import DEFAULT_PART, resolve_part
 from bitsmith.errors import ToolFailedError
 from bitsmith.flows.cosim import Cosimulation, LoopShape, Simulation, StreamShape
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing
 from bitsmith.flows.run import Command, Flow, inside, run
-from bitsmith.flows.tools import VERILATOR, find, require
+from bitsmith.flows.tools import VERILATOR, require
 from bitsmith.flows.yosys import Resources, Synthesis
+from tests.devices.listed import family_named
+from tests.flows.found import find
 
 Words = NDArray[np.uint32]
 Result = TypeVar("Result")

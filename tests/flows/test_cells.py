@@ -12,7 +12,7 @@ from bitsmith.building import design
 from bitsmith.building.verification import compare, random_stimuli
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family, Part
-from bitsmith.devices.parts import family_named, resolve_part
+from bitsmith.devices.parts import resolve_part
 from bitsmith.devices.xilinx import XILINX_7
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
@@ -26,6 +26,7 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.rtl.writer import Title
+from tests.devices.listed import family_named
 from tests.flows.runs import execute
 from tests.mapping.test_folding import convolution
 

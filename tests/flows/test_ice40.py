@@ -9,8 +9,8 @@ import pytest
 from bitsmith.devices.board import read_board
 from bitsmith.errors import ToolMissingError
 from bitsmith.flows.nextpnr import nextpnr
-from bitsmith.flows.tools import find
 from tests.flows.designs import adders
+from tests.flows.found import find
 from tests.flows.runs import netlist, place_and_route, synthesize
 
 

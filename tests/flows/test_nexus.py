@@ -11,8 +11,8 @@ from bitsmith.devices.nexus import NEXUS
 from bitsmith.devices.parts import resolve_part
 from bitsmith.errors import ToolMissingError
 from bitsmith.flows.nextpnr import nextpnr, packer
-from bitsmith.flows.tools import find
 from tests.flows.designs import adders
+from tests.flows.found import find
 from tests.flows.runs import bitstream, netlist, place_and_route, synthesize
 
 BOARD = read_board("crosslink-nx-evn")

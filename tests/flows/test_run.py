@@ -20,7 +20,8 @@ from bitsmith.errors import ToolFailedError, ToolMissingError
 from bitsmith.flows import groups
 from bitsmith.flows.groups import end, signal_tree, start, watched
 from bitsmith.flows.run import Command, Made, run
-from bitsmith.flows.tools import TOOLS, YOSYS, FoundTool, Origin, Tool, find, seek
+from bitsmith.flows.tools import TOOLS, YOSYS, FoundTool, Origin, Tool, seek
+from tests.flows.found import find
 from tests.flows.runs import execute
 
 FAKE = Tool(
@@ -126,8 +127,7 @@ def test_damaged_version_cache_is_ignored(path: Path, tmp_path: Path) -> None:
 def test_too_old_on_path_gives_way_to_the_installed_package(path: Path) -> None:
     script(path / "yosys", "echo Yosys 0.9")
     found = find(YOSYS)
-    assert found.origin is Origin.WHEEL
-    assert found.path.parent == Path(sys.executable).parent
+    assert (found.origin, found.path.parent) == (Origin.WHEEL, Path(sys.executable).parent)
 
 
 def test_path_comes_first(path: Path) -> None:

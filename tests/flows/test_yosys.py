@@ -18,11 +18,12 @@ from bitsmith.devices.ice40 import ICE40
 from bitsmith.devices.nexus import NEXUS
 from bitsmith.devices.parts import FAMILIES
 from bitsmith.devices.xilinx import ULTRASCALE_PLUS, XILINX_7
-from bitsmith.errors import ConfigError, ToolFailedError
-from bitsmith.flows.tools import YOSYS, FoundTool, Origin, find
+from bitsmith.errors import ToolFailedError
+from bitsmith.flows.tools import YOSYS, FoundTool, Origin
 from bitsmith.flows.yosys import Synthesis, count, part_of
 from bitsmith.rtl.library import library
 from tests.flows.designs import adders
+from tests.flows.found import find
 from tests.flows.runs import netlist, synthesize
 
 TOOL = FoundTool("yosys", Path("/opt/yosys"), "0.70", Origin.PATH)
@@ -90,11 +91,6 @@ def test_cell_counts_that_cannot_be_read(tmp_path: Path) -> None:
         (tmp_path / "synth" / "ecp5" / "cells.json").write_text(text)
         with pytest.raises(ToolFailedError, match="cannot be read"):
             flow.read(tmp_path, (TOOL,))
-
-
-def test_unknown_family(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="xcup"):
-        synthesize(tmp_path, "net", [], "stratix")
 
 
 @pytest.mark.tools

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bitsmith.flows.run import Command, run
-from bitsmith.flows.tools import GXX, MAKE, VERILATOR, find
+from bitsmith.flows.tools import GXX, MAKE, VERILATOR
 from bitsmith.flows.verilator import simulator
 from bitsmith.rtl.library import library
+from tests.flows.found import find
 
 
 def write_sources(folder: Path, sources: Mapping[str, str]) -> list[Path]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from bitsmith.errors import ToolFailedError
 from bitsmith.flows.run import Command, run
-from bitsmith.flows.tools import YOSYS, find
+from bitsmith.flows.tools import YOSYS
 from bitsmith.rtl.library import BEATS_LIBRARY, MEMORY_LIBRARY, SPANS_LIBRARY, STREAM_LIBRARY, WRAPPER_LIBRARY, library
+from tests.flows.found import find
 
 _FORMAL = Path(__file__).parent / "formal"
 _PROGRAMS = (Path(__file__).parent / "solver", Path(sys.executable).parent)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.flows.tools import YOSYS, find
+from bitsmith.flows.tools import YOSYS
 from bitsmith.rtl.library import library
+from tests.flows.found import find
 
 pytestmark = pytest.mark.tools
 

@@ -14,12 +14,13 @@ from bitsmith.devices.family import Family
 from bitsmith.devices.ice40 import ICE40
 from bitsmith.devices.nexus import NEXUS
 from bitsmith.flows.run import Command, run
-from bitsmith.flows.tools import YOSYS, find
+from bitsmith.flows.tools import YOSYS
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.rtl.library import library
+from tests.flows.found import find
 from tests.rtl.circuits import TITLE
 from tests.rtl.stream_proof import files
 

@@ -19,7 +19,7 @@ from bitsmith.building.design import Circuit, circuit
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.protection import Protection
 from bitsmith.flows.run import Command, run
-from bitsmith.flows.tools import YOSYS, find
+from bitsmith.flows.tools import YOSYS
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
@@ -40,6 +40,7 @@ from bitsmith.rtl.library import (
 from bitsmith.rtl.memory_wrapper import memory
 from bitsmith.rtl.ranges import watches
 from bitsmith.rtl.writer import Title
+from tests.flows.found import find
 from tests.flows.runs import lint
 from tests.properties.programs import random_program
 from tests.rtl.circuits import compile_with_slang

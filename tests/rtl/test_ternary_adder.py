@@ -10,8 +10,9 @@ import pytest
 from bitsmith.devices.family import Family
 from bitsmith.devices.intel import ARRIA_10, CYCLONE_V
 from bitsmith.devices.xilinx import ULTRASCALE_PLUS
-from bitsmith.flows.tools import YOSYS, find
+from bitsmith.flows.tools import YOSYS
 from bitsmith.rtl.library import TERNARY_LIBRARY, library
+from tests.flows.found import find
 from tests.flows.runs import synthesize
 
 pytestmark = pytest.mark.tools

@@ -20,7 +20,7 @@ from bitsmith.devices.xilinx import ULTRASCALE_PLUS
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError
 from bitsmith.flows.run import Command, run
-from bitsmith.flows.tools import YOSYS, find
+from bitsmith.flows.tools import YOSYS
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
@@ -29,6 +29,7 @@ from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.rtl.integration import module_ports
 from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.packing import Words, pack
+from tests.flows.found import find
 from tests.flows.runs import execute
 from tests.netlist.checks import dense_program
 from tests.properties import few, judged

@@ -20,10 +20,11 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import Circuit, circuit
-from bitsmith.devices.board import Board, any_board, read_board, system_boards
+from bitsmith.devices.board import Board, any_board, read_board
 from bitsmith.model import Model
 from bitsmith.rtl.writer import Title
 from tests.cli.test_commands import _run
+from tests.devices.listed import SYSTEM_BOARDS
 from tests.flows.fake_tools import FakeTools
 from tests.rtl.test_serial_selftest import BAUD, line
 from tests.systems.test_bare_metal import STUBS
@@ -95,7 +96,7 @@ def test_a_board_of_a_vendor(
 ) -> None:
     pytest.importorskip("_tkinter")
     at_home, at_the_board = blocks(section(SECTIONS[name]).partition("\n### ")[0])
-    boards = [board for board in system_boards() if f'board="{board}"' in at_home]
+    boards = [board for board in SYSTEM_BOARDS if f'board="{board}"' in at_home]
     assert len(boards) == 1
     stand_ins(FakeTools(tmp_path / "bin", monkeypatch), name, "rtl", TOP)
     (tmp_path / "home").mkdir()

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices.board import any_board, system_boards
+from bitsmith.devices.board import any_board
 from bitsmith.devices.system import Card, SocFpga
+from tests.devices.listed import SYSTEM_BOARDS
 from tests.flows.fake_tools import FakeTools
 from tests.system.examples import three_layer
 from tests.systems.vivado import stand_in
@@ -70,7 +71,7 @@ def called(name: str, backend: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.ci
-@pytest.mark.parametrize("name", system_boards())
+@pytest.mark.parametrize("name", SYSTEM_BOARDS)
 def test_every_board_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     board = any_board(name)
     suffix = "xclbin" if isinstance(board, Card) else "rbf" if isinstance(board, SocFpga) else "bit"

@@ -17,9 +17,10 @@ import pytest
 
 from bitsmith.building.design import Circuit
 from bitsmith.building.system import system_board
-from bitsmith.devices.board import any_board, system_boards
+from bitsmith.devices.board import any_board
 from bitsmith.devices.system import Card
 from bitsmith.errors import ConfigError
+from tests.devices.listed import SYSTEM_BOARDS
 from tests.flows.fake_tools import FakeTools
 from tests.properties import judged
 from tests.rtl.circuits import lint
@@ -29,7 +30,7 @@ from tests.systems.test_hls_core import headers
 from tests.systems.vivado import Vivado, stand_in
 from tests.systems.written import computed, fixed_registers, imported, written
 
-CARDS = [name for name in system_boards() if isinstance(any_board(name), Card)]
+CARDS = [name for name in SYSTEM_BOARDS if isinstance(any_board(name), Card)]
 
 
 @pytest.mark.parametrize("name", CARDS)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import Circuit, circuit
-from bitsmith.devices.board import any_board, system_boards
+from bitsmith.devices.board import any_board
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.system import Zynq
 from bitsmith.mapping.directives import Directives
@@ -24,6 +24,7 @@ from bitsmith.rtl.beats import with_beats
 from bitsmith.rtl.driver import DrivenCircuit
 from bitsmith.rtl.writer import Title
 from bitsmith.systems.bare_metal import bare_metal
+from tests.devices.listed import SYSTEM_BOARDS
 from tests.rtl import wrapped
 from tests.rtl.test_bus_wrappers import Channel, buffer
 from tests.rtl.test_selftest import with_a_flipped_bit
@@ -35,7 +36,7 @@ PERIOD_NS, BUS_BYTES = 10.0, 8
 CIRCUIT = 0x43C0_0000
 BOARDS = [
     pytest.param(name, marks=[pytest.mark.ci] if name in ("pynq-z2", "kv260") else [])
-    for name in system_boards()
+    for name in SYSTEM_BOARDS
     if isinstance(any_board(name), Zynq)
 ]
 KINDS = ("link", "reset", "clock", "data order", "weights")

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import Circuit
-from bitsmith.devices.board import AnyBoard, any_board, system_boards
+from bitsmith.devices.board import AnyBoard, any_board
 from bitsmith.devices.system import Card, SocFpga, Zynq
+from tests.devices.listed import SYSTEM_BOARDS
 from tests.rtl import wrapped
 from tests.rtl.wrapped import expected, inputs_of
 from tests.systems import test_soc_fpga
@@ -24,7 +25,7 @@ from tests.systems.test_simulated_boards import KINDS, Fault, Simulated, answers
 from tests.systems.test_soc_fpga import FakeSoc
 from tests.systems.written import imported
 
-BOARDS = [name for name in system_boards() if isinstance(any_board(name), Card | SocFpga)]
+BOARDS = [name for name in SYSTEM_BOARDS if isinstance(any_board(name), Card | SocFpga)]
 SHELLS = {Zynq: wrapped.AXIL, Card: wrapped.KERNEL, SocFpga: wrapped.AVALON}
 
 

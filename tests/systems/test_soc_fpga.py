@@ -15,16 +15,17 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import Circuit
-from bitsmith.devices.board import any_board, system_boards
+from bitsmith.devices.board import any_board
 from bitsmith.devices.system import SocFpga
 from bitsmith.errors import ConfigError
+from tests.devices.listed import SYSTEM_BOARDS
 from tests.flows.fake_tools import FakeTools
 from tests.rtl.circuits import lint
 from tests.rtl.wrapped import expected, inputs_of, made
 from tests.system.examples import three_layer
 from tests.systems.written import computed, fixed_registers, imported, written
 
-BOARDS = [name for name in system_boards() if isinstance(any_board(name), SocFpga)]
+BOARDS = [name for name in SYSTEM_BOARDS if isinstance(any_board(name), SocFpga)]
 PORTS = {
     "clock_source": "clk clk_in clk_in_reset clk_reset",
     "altera_pll": "refclk reset outclk0 locked",

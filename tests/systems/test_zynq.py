@@ -17,9 +17,10 @@ from bitsmith.building import rtl_stages
 from bitsmith.building.design import Circuit
 from bitsmith.building.job import Target
 from bitsmith.building.system import rtl_core
-from bitsmith.devices.board import any_board, system_boards
+from bitsmith.devices.board import any_board
 from bitsmith.devices.system import Zynq
 from bitsmith.errors import ConfigError, ToolFailedError, ToolMissingError
+from tests.devices.listed import SYSTEM_BOARDS
 from tests.flows.fake_tools import FakeTools
 from tests.properties import few
 from tests.rtl.test_bus_wrappers import buffer
@@ -31,7 +32,7 @@ from tests.systems.written import computed, fixed_registers, imported, written
 pytest.importorskip("_tkinter")
 
 TARGET = Target(Path(), "net", "", 10.0)
-BOARDS = [name for name in system_boards() if isinstance(any_board(name), Zynq)]
+BOARDS = [name for name in SYSTEM_BOARDS if isinstance(any_board(name), Zynq)]
 
 
 def board_named(name: str) -> Zynq:

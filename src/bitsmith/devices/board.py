@@ -85,12 +85,6 @@ def serial_boards() -> tuple[str, ...]:
     return tuple(name for name in BOARDS if not _is_system(_content(_FOLDER / f"{name}.toml")))
 
 
-@cache
-def system_boards() -> tuple[str, ...]:
-    """Names of our boards with a processor or in a host, for which the vendors' tools make bitstreams."""
-    return tuple(name for name in BOARDS if name not in serial_boards())
-
-
 def any_board(board: str | Path) -> AnyBoard:
     """Return one of our boards by its name (in any case, hyphens or not), or the board in the TOML file ``board``.
 

@@ -28,19 +28,6 @@ TYPICAL = Die(luts=400_000, ffs=800_000, dsps=1_500, brams=1_000, large=0, regio
 """Resources assumed of parts that only a vendor's tool knows: those of a middle-sized one of their families."""
 
 
-def family_named(name: str) -> Family:
-    """Return the family with that name, such as "ecp5".
-
-    Raises:
-        ConfigError: there is none.
-    """
-    for family in FAMILIES:
-        if family.name == name:
-            return family
-    accepted = ", ".join(family.name for family in FAMILIES)
-    raise ConfigError(f"unknown device family {name!r}", where="family", accepted=accepted)
-
-
 def resolve_part(text: str) -> Part:
     """Return the part named ``text``, in any case: ``LFE5U-85F-6BG381C``, ``xcvu13p-flga2577-2-e``, ``iCE40UP5K-SG48``.
 

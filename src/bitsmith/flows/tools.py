@@ -125,15 +125,6 @@ TOOLS = (VERILATOR, GXX, MAKE, YOSYS)
 """Tools that are the same for every device; place and route is in `bitsmith.flows.nextpnr`."""
 
 
-def find(tool: Tool) -> FoundTool:
-    """The tool on PATH if new enough, else the one that pip installed.
-
-    Raises:
-        ToolMissingError: says what was looked for, how to install it and what works without it.
-    """
-    return require((seek(tool),))[0]
-
-
 def require(tools: Sequence[FoundTool]) -> Sequence[FoundTool]:
     """The same ``tools``, all of them found.
 
