@@ -21,9 +21,6 @@ from bitsmith.layers.layer import Layer
 from bitsmith.layers.logic import Comparison
 from bitsmith.layers.norm import BatchNormalization
 
-_SAME = frozenset({"clone", "alias", "detach", "contiguous"})
-"""Operators that change nothing."""
-
 _WHERE = "of a mask compute with all elements and choose, torch.where(mask, f(x), x)"
 
 
@@ -53,8 +50,12 @@ def whole(node: Node, values: Mapping[str, Item], draft: Draft) -> tuple[dict[st
     return {**values, **{name: value.x for name, value in some.items()}}, first
 
 
-def of_all(result: Result, node: Node, specs: Mapping[str, TensorSpec], layers: Sequence[Layer], of: Picked) -> Picked:
-    """The elements of a result that the mask of those it is made of picks; ``layers`` are what the operator became.
+def of_all(
+    result: Result, node: Node, specs: Mapping[str, TensorSpec], layers: Sequence[Layer], of: Picked, *, same: bool
+) -> Picked:
+    """The elements of a result that the mask of those it is made of picks.
+
+    ``layers`` are what the operator became, none of one that gives the ``same`` elements.
 
     Raises:
         UnsupportedError: elements that were not computed one by one, or others than the program says.
@@ -64,7 +65,7 @@ def of_all(result: Result, node: Node, specs: Mapping[str, TensorSpec], layers: 
         not isinstance(result, Value)
         or (result.shape, result.batch) != (of.x.shape, of.x.batch)
         or len(sizes) != 1
-        or not (layers or node.name in _SAME)
+        or not (layers or same)
         or not all(map(_is_of_elements, layers))
     ):
         raise UnsupportedError(of.why or "")

@@ -173,12 +173,12 @@ class _Reading:
             if translation is translation_of(node):
                 call.ignore(*translation.ignored)
                 call.check_all_read()
-            own = not node.module.built_in and translation.becomes != "nothing"
-            if own and self._counted.is_in(node, call.numbers):
+            same = translation.becomes == "nothing"
+            if not (node.module.built_in or same) and self._counted.is_in(node, call.numbers):
                 self._warned[_called(node)] = None
             if mask is not None:
                 layers = [one.layer for one in self._draft.nodes[before:]]
-                result = (of_all(result, node, self._graph.tensors, layers, mask),)
+                result = (of_all(result, node, self._graph.tensors, layers, mask, same=same),)
             found = result if isinstance(result, tuple) else (result,)
             for name, value in zip(node.results, found, strict=False):
                 if name is not None:
