@@ -91,10 +91,11 @@ def _scripts(target: HlsTarget) -> dict[str, str]:
     part = word(target.part)
     families = (name for begin, name in _FAMILIES.items() if part.upper().startswith(begin))
     family = next(families, "PolarFire")
+    # The tool documents whole nanoseconds, and has been seen to crash at others.
+    period = max(math.floor(target.aimed_period_ns), 1)
     return {
         "Makefile": _MAKEFILE.format(top=word(identifier(target.top))),
-        # The tool documents whole nanoseconds, and has been seen to crash at others.
-        "config.tcl": _CONFIG.format(family=family, part=part, period=max(math.floor(target.aimed_period_ns), 1)),
+        "config.tcl": _CONFIG.format(family=family, part=part, period=period),
     }
 
 
