@@ -106,13 +106,13 @@ def resources(sections: Sequence[Section], design: Design | None) -> list[Need]:
     if area is None:
         return []
     counts = dict(_counts(area))
-    luts, ffs, brams = (math.ceil(sum(count or 0 for count in counts)) for counts in _all_of(area))
+    luts, ffs, brams = (math.ceil(sum(count or 0 for count in beside)) for beside in _with_beside(area))
     needs = counted(part, luts=luts, ffs=ffs, dsps=area.dsp or 0, brams=brams, large=area.uram or area.spram or 0)
     return [need for need in needs if counts.get(need.label, 0) is not None]  # logic cells are not counted, but follow
 
 
-def _all_of(area: Resources | Estimate) -> Sequence[Sequence[float | None]]:
-    """Look-up tables, flip-flops and memory blocks: of a circuit, and as estimated of a board's port, counters and monitors."""
+def _with_beside(area: Resources | Estimate) -> Sequence[Sequence[float | None]]:
+    """Look-up tables, flip-flops and memory blocks: of a circuit, and those that an estimate has of what is beside it."""
     if isinstance(area, Resources):
         return (area.lut,), (area.ff,), (area.bram,)
     return (
