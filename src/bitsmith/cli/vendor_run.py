@@ -3,8 +3,6 @@
 Send the folder back, or read it where bitsmith is: ``bitsmith vendor-check DIR --read``.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

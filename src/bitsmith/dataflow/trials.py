@@ -4,8 +4,6 @@ In: times of frames with FIFOs as deep as they need, and what the times become i
 depths with fewer bits of memory.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias

@@ -3,8 +3,6 @@
 In: the folder of the project, with ``<project>_prj/<top>.v<n>``. Out: the familiar sections with numbers.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable

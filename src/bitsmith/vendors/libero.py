@@ -4,8 +4,6 @@ In: the folder of the project. Out: the familiar sections with numbers. The repo
 table or a line that says which step would fill it.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Mapping

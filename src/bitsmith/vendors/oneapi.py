@@ -4,8 +4,6 @@ In: the folder of the project, with ``build/<project>.<target>.prj``. Out: per t
 The files are lists of JSON values, one to a line.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping

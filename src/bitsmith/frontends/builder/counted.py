@@ -5,8 +5,6 @@ same, for a few numbers of samples and for many, it is so for all: functions tha
 bounds, comparisons, quotients) bend between these. One that differs at a single number, as equality does, is judged by another.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias, TypeVar

@@ -1,14 +1,8 @@
 """Values that torch computes of the weights alone, where there is no translation: resized images, standardized weights."""
 
-from __future__ import annotations
-
 import io
-from typing import TYPE_CHECKING
 
 from bitsmith.layers.layer import Floats
-
-if TYPE_CHECKING:
-    import torch
 
 
 def computed_constants(archive: bytes) -> dict[str, Floats]:

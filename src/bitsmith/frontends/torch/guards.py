@@ -1,7 +1,5 @@
 """Conditions on the number of samples under which an exported program holds, as its module's code chose by that number."""
 
-from __future__ import annotations
-
 import ast
 import operator
 import re

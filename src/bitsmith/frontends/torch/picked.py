@@ -3,8 +3,6 @@
 No tensor of a circuit has as many elements as hold. ``y[m] = f(x[m])`` is ``where(m, f(x), y)`` for an ``f`` of single elements.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
