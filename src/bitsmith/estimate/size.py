@@ -106,18 +106,16 @@ def estimate_layout(
     budget_ns = stage_budget([program], family.delays, budget_ns or _usual_budget(family))
     size, stages = _unrolled(program, directives, family, budget_ns)
 
-    def made(part: Program) -> Size:
-        nonlocal stages
-        found = pipelined(part, family.delays, budget_ns, directives.block_layers, latency=directives.latency)
-        stages = max(stages, found[1].stages) if part is not program else found[1].stages
-        counted = size_of(*found, family)
-        return counted if directives.valid else replace(counted, ff=counted.ff - found[1].stages)
+    def made(part: Program) -> tuple[Size, int]:
+        netlist, plan = pipelined(part, family.delays, budget_ns, directives.block_layers, latency=directives.latency)
+        counted = size_of(netlist, plan, family)
+        return counted if directives.valid else replace(counted, ff=counted.ff - plan.stages), plan.stages
 
     if size.lut <= _WHOLE * _made_luts():
-        counted = made(program)
+        counted, stages = made(program)
     else:
-        shifting = family.area.shift_registers > 0
-        counted = _by_steps(program, size, lambda part: estimate(part, family, directives.block_layers), made, shifting)
+        counted, more = _by_steps(program, size, family, directives, made)
+        stages = max(stages, more)
     share = counted.lut / max(size.lut, 1)
     shares = {layer: replace(cells, lut=cells.lut * share) for layer, cells in size.shares.items()}
     counted = replace(counted, shares=shares).corrected(family.correction)
@@ -161,22 +159,23 @@ def _unrolled(program: Program, directives: Directives, family: Family, budget_n
 
 
 def _by_steps(
-    program: Program, size: Size, guessed: Callable[[Program], Size], counted: Callable[[Program], Size], shifting: bool
-) -> Size:
-    """The size of a program, by circuits of the first steps of its only recurrence where these are small; else ``size``."""
+    program: Program, size: Size, family: Family, directives: Directives, circuit: Callable[[Program], tuple[Size, int]]
+) -> tuple[Size, int]:
+    """The size by circuits of the first steps of the only recurrence, and their stages; where these are large, ``size`` and 0."""
     scan = only_scan(program)
     steps = 0 if scan is None else program.nodes[scan].type.shape[0]
     if scan is None or steps < STEPS_MADE:
-        return size
-    whole = guessed(first_steps(program, scan, steps))
+        return size, 0
+    whole = estimate(first_steps(program, scan, steps), family, directives.block_layers)
     most = _made_luts() * steps // (STEPS_MADE * max(whole.lut, 1))
     if most == 0:
-        return size
+        return size, 0
     each = min(most, steps // STEPS_MADE)
-    sizes = [counted(first_steps(program, scan, each * (k + 1))) for k in range(STEPS_MADE)]
-    up_to = extended(sizes, steps / each, shifting=shifting)
-    parts = {field: getattr(size, field) - getattr(whole, field) + getattr(up_to, field) for field in FIGURES}
-    return replace(size, **parts)
+    parts = (circuit(first_steps(program, scan, each * (k + 1))) for k in range(STEPS_MADE))
+    sizes, stages = zip(*parts, strict=True)
+    up_to = extended(sizes, steps / each, shifting=family.area.shift_registers > 0)
+    figures = {field: getattr(size, field) - getattr(whole, field) + getattr(up_to, field) for field in FIGURES}
+    return replace(size, **figures), max(stages)
 
 
 def _made_luts() -> int:
