@@ -6,16 +6,7 @@ from typing import assert_never, cast
 
 import numpy as np
 
-from bitsmith.emulate.arithmetic import (
-    bind_compare,
-    bind_matmul,
-    bind_pairwise,
-    bind_product,
-    bind_reduction,
-    bind_select,
-    bind_shift,
-    bind_sign,
-)
+from bitsmith.emulate import arithmetic
 from bitsmith.emulate.bounds import NumberKind, least, limb_count
 from bitsmith.emulate.casts import bind_cast, bind_table
 from bitsmith.emulate.floats import Kernel
@@ -63,21 +54,21 @@ def _bind_node(ws: Workspace, node: Node) -> StoredValue:
         case ops.Linear():
             return bind_linear(ws, node.args)
         case ops.MatMul():
-            return bind_matmul(ws, node.args)
+            return arithmetic.bind_matmul(ws, node.args)
         case ops.Add() | ops.Sub() | ops.Max() | ops.Min():
-            return bind_pairwise(ws, op, node.args)
+            return arithmetic.bind_pairwise(ws, op, node.args)
         case ops.Mul():
-            return bind_product(ws, node.args)
+            return arithmetic.bind_product(ws, node.args)
         case ops.Neg() | ops.Abs():
-            return bind_sign(ws, op, node.args)
+            return arithmetic.bind_sign(ws, op, node.args)
         case ops.Shift():
-            return bind_shift(ws, op, node.args)
+            return arithmetic.bind_shift(ws, op, node.args)
         case ops.Compare():
-            return bind_compare(ws, op, node.args)
+            return arithmetic.bind_compare(ws, op, node.args)
         case ops.Select():
-            return bind_select(ws, node.args)
+            return arithmetic.bind_select(ws, node.args)
         case ops.Sum() | ops.AMax():
-            return bind_reduction(ws, op, node.args)
+            return arithmetic.bind_reduction(ws, op, node.args)
         case ops.Table():
             return bind_table(ws, op, node.args)
         case ops.Cast():

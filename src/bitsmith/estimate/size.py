@@ -12,24 +12,7 @@ from typing import TypeAlias, assert_never
 import numpy as np
 
 from bitsmith.base.lately import lately
-from bitsmith.dataflow.kinds import (
-    Engine,
-    Feedback,
-    FoldedProduct,
-    Interleave,
-    Map,
-    Outside,
-    Reduce,
-    Reorder,
-    Replay,
-    Rom,
-    Scan,
-    Sink,
-    Source,
-    Sweep,
-    WidthConverter,
-    Window,
-)
+from bitsmith.dataflow import kinds
 from bitsmith.dataflow.processes import Network, Process, gives_back
 from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.storage import Words
@@ -250,7 +233,7 @@ def estimate_network(
             _count_fifo(count, wiring, number, operand, depths[number, operand], column, changes)
         count.shares.give(process.layers, count.cells.plus(count.shares.total.plus(before), -1.0))
     longest = [*(stages.longest_ns for _, stages in cores.values()), *(stage_ns for _, stage_ns in kept.values())]
-    engines = (process.kind for process in network.processes if isinstance(process.kind, Engine))
+    engines = (process.kind for process in network.processes if isinstance(process.kind, kinds.Engine))
     longest += [walk_ns(kind, family.delays) for kind in engines if cores]
     routed = family.delays.routed(max(longest), count.lut) if longest else 0.0
     if routed and count.bram > within and family.place_and_route is not None:  # logic reads block memory
@@ -281,7 +264,7 @@ def _cores(
     return circuits, kept
 
 
-def _count_states(count: Count, kind: Scan, read: OperandsRead) -> None:
+def _count_states(count: Count, kind: kinds.Scan, read: OperandsRead) -> None:
     """The register of a recurrence, the choice of its first value unless that is zero, and the counter of its steps."""
     types = [kind.body.nodes[index].type for index in kind.body.inputs[: kind.states]]
     bits = sum(int(np.broadcast_to(state.width, state.shape).sum()) for state in types)
@@ -298,10 +281,10 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
     process = wiring.network.processes[number]
     kind = process.kind
     match kind:
-        case FoldedProduct():
+        case kinds.FoldedProduct():
             taken, wires = process.takes[0].token, wiring.of_operand(number)
             count.fold(kind, taken, process.results[0].token, (wires >= 0).reshape(taken.shape), distinct(wires))
-        case WidthConverter():
+        case kinds.WidthConverter():
             have, want, part = process.takes[0].bits, process.results[0].bits, share(read.operands[0])
             if have > want:
                 given, chosen = _choices(wiring, number)
@@ -309,43 +292,43 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
             else:
                 # The last part goes straight on.
                 count.ff += round(max(want - have, 0) * part * _registered(count, wiring.of_operand(number)))
-        case Window():
+        case kinds.Window():
             count_window(count, kind, process, column, read.results[0])
-        case Sweep():
+        case kinds.Sweep():
             count_sweep(count, kind, process.takes[0], depth, process.results[0].bits, column, share(read.results[0]))
-        case Reorder():
+        case kinds.Reorder():
             if is_monotone(kind.source):
                 count.lut += 2 * order_bits(kind.source, process.takes[0].tokens)
             else:
                 rows, width = reorder_rows(kind.source, process.takes[0].tokens, depth)
                 count.reorder(process.takes[0], rows, width, depth, column)
-        case Replay():
+        case kinds.Replay():
             _count_replay(count, kind, process.takes[0].bits, column)
-        case Rom():
+        case kinds.Rom():
             if kind.loaded:
                 count.loadable(kind.loaded.steps * kind.loaded.groups, process.results[0].bits)
             else:
                 bits = process.results[0].bits
                 count.table(len(kind.words), bits, clocked=count.area.memory.suits_table(len(kind.words) * bits))
-        case Interleave():
+        case kinds.Interleave():
             part = share(read.operands[0])
             count.select(sum(stream.bits for stream in process.takes) * part, process.results[0].bits * part)
             width = (len(process.takes) - 1).bit_length()
             if count.area.memory.suits_table(period(kind.source) * width):
                 count.places(run_length(kind.source).bit_length())
-        case Reduce():
+        case kinds.Reduce():
             count.reduce(kind.op, process.results[0], share(read.operands[0]))  # low bits carry
-        case Feedback():
+        case kinds.Feedback():
             states = process.takes[0].tokens
             count.select(sum(stream.bits for stream in process.takes), process.results[0].bits)
             count.ff += (states * kind.rounds).bit_length() + 1
             count.lut += (states * kind.rounds).bit_length()
             count.ff += kind.kept * (states * process.results[0].bits + 1)
-        case Scan():
+        case kinds.Scan():
             _count_states(count, kind, read)
-        case Engine():
+        case kinds.Engine():
             count_engine(count, kind, process.takes, column)
-        case Source() | Sink() | Outside() | Map():
+        case kinds.Source() | kinds.Sink() | kinds.Outside() | kinds.Map():
             pass
         case _:
             assert_never(kind)
@@ -397,32 +380,32 @@ def _control(process: Process, operand: int, block: MultiplierBlock | None) -> t
     if operand > 0:
         return 0.0, 0
     match process.kind:
-        case Map() | Scan() | Sink() | Replay() | Outside() | Feedback():
+        case kinds.Map() | kinds.Scan() | kinds.Sink() | kinds.Replay() | kinds.Outside() | kinds.Feedback():
             return _HANDSHAKE_LUTS, 0  # counters are counted with the circuit, as are steps
-        case WidthConverter():
+        case kinds.WidthConverter():
             have, want = process.takes[0].bits, process.results[0].bits
             parts = (max(have, want) // max(min(have, want), 1) - 1).bit_length()
             return _HANDSHAKE_LUTS + parts, parts
-        case Reduce(count=tokens):
+        case kinds.Reduce(count=tokens):
             return _HANDSHAKE_LUTS + (tokens - 1).bit_length(), tokens.bit_length()
-        case Reorder(source=source):
+        case kinds.Reorder(source=source):
             return _HANDSHAKE_LUTS, order_bits(source, process.takes[0].tokens)
-        case Interleave(source=source):
+        case kinds.Interleave(source=source):
             index = (len(source) - 1).bit_length()
             return 2.0 * index, index
-        case FoldedProduct() as kind:
+        case kinds.FoldedProduct() as kind:
             stages = own_latency(process, block) or 0
             flags = 3 * stages + (kind.steps - 1).bit_length() + (kind.groups * kind.steps - 1).bit_length()
             return _CONTROL_LUTS, flags
-        case Sweep():
+        case kinds.Sweep():
             return 0.0, 0
-        case Source() | Rom() | Window() | Engine():
+        case kinds.Source() | kinds.Rom() | kinds.Window() | kinds.Engine():
             return _CONTROL_LUTS, _CONTROL_FFS
         case _:
             assert_never(process.kind)
 
 
-def _count_replay(count: Count, kind: Replay, bits: int, column: int) -> None:
+def _count_replay(count: Count, kind: kinds.Replay, bits: int, column: int) -> None:
     """A memory whose tokens come over and over, with counters of tokens, times and places."""
     places, table = (kind.places - 1).bit_length(), kind.table
     count.ff += table.bits + 5 * places + (table.words - 1).bit_length() + 1

@@ -12,17 +12,8 @@ from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ladders import Ladder
 from bitsmith.ir.rounding import rounded_range
 from bitsmith.ir.types import FixedFormat, Fracs, Ints, Overflow, Rounding, objects
+from bitsmith.layers import auto
 from bitsmith.layers.arrays import Exponents, Floats
-from bitsmith.layers.auto import (
-    ObservedRange,
-    constant_frac,
-    exact_raw,
-    finer_format,
-    format_for,
-    of_width,
-    to_raw,
-    whole_format,
-)
 from bitsmith.layers.settings import Settings, Strategy, Weights
 
 _EXACT_BITS = 53
@@ -46,7 +37,7 @@ class Lowering:
     name: str
     builder: ProgramBuilder
     settings: Settings
-    observed: ObservedRange
+    observed: auto.ObservedRange
     gridded: Collection[str]
     """The network's inputs whose numbers are on their grids, as far as the model or the data say so."""
     ladders: tuple[Ladder, ...]
@@ -80,14 +71,14 @@ class Lowering:
         if self.observed.limits:
             # A feature alone exceeds what it showed sooner than the largest of many: rounded ones have a spare bit.
             bits = self.settings.result_bits
-            features = tuple(format_for(each, bits, spare=1) for each in self.observed.features)
-            formats = features or (format_for(self.observed, bits),)
+            features = tuple(auto.format_for(each, bits, spare=1) for each in self.observed.features)
+            formats = features or (auto.format_for(self.observed, bits),)
         if least is None or (self.observed.limits and self.observed.frac is not None):
             return formats
-        finer = [finer_format(fmt, int(frac)) for fmt, frac in zip(cycle(formats), least, strict=False)]
+        finer = [auto.finer_format(fmt, int(frac)) for fmt, frac in zip(cycle(formats), least, strict=False)]
         return tuple(finer) if len(set(finer)) > 1 else (finer[0],)
 
-    def seen(self, variable: str) -> ObservedRange:
+    def seen(self, variable: str) -> auto.ObservedRange:
         """Return the observation of ``variable`` in the float model."""
         return self.observed if variable == "result" else self.observed.inner[variable]
 
@@ -120,11 +111,11 @@ class Lowering:
         self._check_finite(variable, values)
         fmt = self.format(variable)
         if fmt is not None:
-            return to_raw(values, fmt), fmt.frac
+            return auto.to_raw(values, fmt), fmt.frac
         if variable in self.quantized:
-            return exact_raw(values)
+            return auto.exact_raw(values)
         bits = self.settings.bits.of(variable)
-        frac = constant_frac(values, max(bits, _EXACT_BITS) if self._are_kept(values) else bits)
+        frac = auto.constant_frac(values, max(bits, _EXACT_BITS) if self._are_kept(values) else bits)
         return objects(np.rint(np.ldexp(values, frac)).astype(np.int64)), frac
 
     def _check_finite(self, variable: str, values: Floats) -> None:
@@ -158,7 +149,7 @@ class Lowering:
     def exact_const(self, variable: str, values: Floats) -> Value:
         """A tensor that nothing may be lost of, whatever the format of ``variable``, as a constant of the program."""
         self._check_finite(variable, values)
-        return self.builder.const(*exact_raw(values))
+        return self.builder.const(*auto.exact_raw(values))
 
     def number(self, variable: str, value: float) -> Value:
         """A number of the layer's definition, such as a slope, as a constant of the program.
@@ -166,7 +157,7 @@ class Lowering:
         Where all of the result is needed, it is as single precision has it, in which frameworks compute.
         """
         if self.exact and self.format(variable) is None and _LEAST <= abs(value) <= _LARGEST:
-            return self.builder.const(*exact_raw(np.asarray(np.float32(value), dtype=np.float64)))
+            return self.builder.const(*auto.exact_raw(np.asarray(np.float32(value), dtype=np.float64)))
         return self.builder.const(*self.constant(variable, np.asarray(value, dtype=np.float64)))
 
     @property
@@ -185,7 +176,7 @@ class Lowering:
             )
         fmt = self.whole_format(variable, values)
         external = self.settings.weights is Weights.EXTERNAL
-        made = self.builder.parameter(variable, to_raw(values, fmt), fmt, external=external)
+        made = self.builder.parameter(variable, auto.to_raw(values, fmt), fmt, external=external)
         parameter = self.parameters.setdefault((self.owner, variable), made)
         if parameter.type != made.type:
             raise UnsupportedError(
@@ -204,8 +195,8 @@ class Lowering:
             return fmt
         reach, bits = self.reach.get(variable), self.settings.bits.of(variable)
         if reach is None:
-            return whole_format(*self.constant(variable, values), bits)
-        return whole_format(*exact_raw(np.concatenate([values.ravel(), reach])), bits)
+            return auto.whole_format(*self.constant(variable, values), bits)
+        return auto.whole_format(*auto.exact_raw(np.concatenate([values.ravel(), reach])), bits)
 
     def trained(self, variable: str, values: Floats) -> Value:
         """A trained tensor: a parameter if the layer's can be loaded, else a constant."""
@@ -255,5 +246,5 @@ class Lowering:
         elif bool(np.all(x.type.frac == frac)) and x.type.max_width <= (self.settings.widest or x.type.max_width):
             return x
         if self.settings.widest is not None:
-            frac, lo, hi = of_width(frac, lo, hi, self.settings.widest)
+            frac, lo, hi = auto.of_width(frac, lo, hi, self.settings.widest)
         return self.builder.cast_to(x, frac, lo, hi, Rounding.RND, Overflow.SAT)

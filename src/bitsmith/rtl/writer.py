@@ -14,17 +14,7 @@ from itertools import accumulate, groupby
 from bitsmith.devices.protection import Protection
 from bitsmith.errors import ProgramError
 from bitsmith.ir.types import low_zeros
-from bitsmith.netlist.netlist import (
-    Field,
-    InputPort,
-    Literal,
-    Multiplier,
-    Netlist,
-    RomRead,
-    TernaryAdder,
-    Word,
-    WordRef,
-)
+from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.rtl.design import DATA, TAKES, LayerPart, RtlDesign, pipeline_ports, tap_ports, valid_pipeline
 from bitsmith.rtl.expressions import Expressions, Operand, Select
@@ -62,7 +52,7 @@ class Title:
 
 
 def write(
-    netlist: Netlist,
+    netlist: cells.Netlist,
     schedule: PipelineStages,
     top: str,
     title: Title,
@@ -92,7 +82,7 @@ def _range(bits: Bits) -> str:
 class _Writer:
     def __init__(
         self,
-        netlist: Netlist,
+        netlist: cells.Netlist,
         schedule: PipelineStages,
         top: str,
         title: Title,
@@ -124,7 +114,7 @@ class _Writer:
         for shape, name in self._tables.items():
             attributes, body = [MODULE_IN_LOGIC] * shape.in_logic, shape.body(self._netlist)
             sources[f"{name}.sv"] = self._title.module(name, shape.ports(), body, ["Look-up table."], *attributes)
-        if any(isinstance(self._netlist.words[word].cell, TernaryAdder) for word in self._live):
+        if any(isinstance(self._netlist.words[word].cell, cells.TernaryAdder) for word in self._live):
             sources |= library(TERNARY_LIBRARY)
         sources |= library(PROTECTION_LIBRARY) if checked else {}
         return RtlDesign(
@@ -147,7 +137,7 @@ class _Writer:
         tables: dict[TableShape, str] = {}
         for index in sorted(self._live):
             word = self._netlist.words[index]
-            if isinstance(word.cell, RomRead):
+            if isinstance(word.cell, cells.RomRead):
                 shape = self._table(index, word.cell)
                 if shape not in tables:
                     layer = self._netlist.origins[word.origin].layer
@@ -156,7 +146,7 @@ class _Writer:
                     )
         return tables
 
-    def _table(self, index: int, rom: RomRead) -> TableShape:
+    def _table(self, index: int, rom: cells.RomRead) -> TableShape:
         """The table of a word, with the register that follows it where there is one."""
         return TableShape.of(
             *(self._netlist, self._netlist.words[index], rom, self._protection),
@@ -167,7 +157,7 @@ class _Writer:
 
     def _in_table(self, signal: Signal) -> bool:
         """Return True if the signal is inside of a table with a register."""
-        is_rom = isinstance(self._netlist.words[signal.word].cell, RomRead)
+        is_rom = isinstance(self._netlist.words[signal.word].cell, cells.RomRead)
         return is_rom and signal.stage == self._schedule.stage[signal.word] and self._layout.is_registered(signal.word)
 
     def _declared(self, signal: Signal) -> str:
@@ -184,8 +174,8 @@ class _Writer:
         """The same where the signal is made: products with constants are to be blocks, as each vendor's manual says it."""
         cell = self._netlist.words[signal.word].cell
         here = signal.stage == self._schedule.stage[signal.word]
-        factors = (cell.a, cell.b) if here and isinstance(cell, Multiplier) else ()
-        is_constant = any(isinstance(self._netlist.words[word].cell, Literal) for word in factors)
+        factors = (cell.a, cell.b) if here and isinstance(cell, cells.Multiplier) else ()
+        is_constant = any(isinstance(self._netlist.words[word].cell, cells.Literal) for word in factors)
         return f"{_IN_BLOCK} {self._declared(signal)}" if is_constant else self._declared(signal)
 
     def _bits(self, signal: Signal, low: int, high: int) -> str:
@@ -220,9 +210,9 @@ class _Writer:
         def select(operand: int, low: int, high: int) -> str:
             return self._bits(Signal(operand, signal.stage), low, high)
 
-        if isinstance(word.cell, InputPort):
+        if isinstance(word.cell, cells.InputPort):
             return [f"assign {name} = {self._port(word.cell.element, word.drop, word.width, word.signed)};"]
-        if isinstance(word.cell, RomRead):
+        if isinstance(word.cell, cells.RomRead):
             table = self._table(signal.word, word.cell)
             address = select(word.cell.address, 0, self._netlist.words[word.cell.address].width)
             value = self._layout.name(Signal(signal.word, signal.stage + 1)) if table.clocked else name
@@ -236,16 +226,16 @@ class _Writer:
                 *checks.decoded(name, bits, self._memory(word, table)),
                 f"{self._tables[table]} {name}_rom ({clock}.address({address}), .value({name}_stored));",
             ]
-        if isinstance(word.cell, TernaryAdder):
+        if isinstance(word.cell, cells.TernaryAdder):
             return self._ternary(word, word.cell, name, select)
         return [f"assign {name} = {self._expressions.of(word, select)};"]
 
-    def _memory(self, word: Word, table: TableShape) -> CheckedMemory:
+    def _memory(self, word: cells.Word, table: TableShape) -> CheckedMemory:
         """A table with check bits."""
         layer, words = self._netlist.origins[word.origin].layer, len(self._netlist.tables[table.table])
         return CheckedMemory(layer, "table", words, table.width, is_table=True)
 
-    def _ternary(self, word: Word, cell: TernaryAdder, name: str, select: Select) -> list[str]:
+    def _ternary(self, word: cells.Word, cell: cells.TernaryAdder, name: str, select: Select) -> list[str]:
         """A sum of three, which is a module so that families can have it made of their own cells."""
         width = word.width + word.drop
         parameters = {
@@ -351,7 +341,9 @@ class _Writer:
         data = self._assigned(DATA, items, self._netlist.results[kept:], [named[item.tensor] for item in items])
         return [*(f"assign {TAKES}[{k}] = {wire};" for k, wire in enumerate(wires)), *data]
 
-    def _assigned(self, port: str, items: Sequence[Field], refs: Sequence[WordRef], stages: Sequence[int]) -> list[str]:
+    def _assigned(
+        self, port: str, items: Sequence[cells.Field], refs: Sequence[cells.WordRef], stages: Sequence[int]
+    ) -> list[str]:
         """The lines that give a port the elements ``refs``, each as it is in a stage."""
         lines: list[str] = []
         low = 0
@@ -371,7 +363,7 @@ class _Writer:
         read = {}
         for index in self._live:
             word = self._netlist.words[index]
-            if isinstance(word.cell, InputPort):
+            if isinstance(word.cell, cells.InputPort):
                 read[word.cell.element] = Bits(word.drop, word.drop + word.width)
         ports: list[str] = []
         for element, item in enumerate(self._netlist.inputs):
@@ -383,7 +375,7 @@ class _Writer:
         return ports
 
 
-def _described(port: str, items: Sequence[Field]) -> list[str]:
+def _described(port: str, items: Sequence[cells.Field]) -> list[str]:
     """The packing of a port, runs of like elements in one line each."""
     lines, low = [f"{port}, from bit 0 up:"], 0
     for _, equal in groupby(items, key=lambda item: (item.tensor, item.width, item.signed, item.frac)):

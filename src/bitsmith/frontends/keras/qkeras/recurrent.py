@@ -9,21 +9,13 @@ from dataclasses import dataclass, replace
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value, constant, quantizers_of
 from bitsmith.frontends.files.json import Fields
+from bitsmith.frontends.keras import recurrent
 from bitsmith.frontends.keras.activations import Activated, quantized_activation
 from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation
 from bitsmith.frontends.keras.qkeras.activations import read_quantized
 from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES, described
 from bitsmith.frontends.keras.quantizers.quantization import Quantization
 from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
-from bitsmith.frontends.keras.recurrent import (
-    BIDIRECTIONAL,
-    backward_layer,
-    check_growth,
-    merged,
-    unrolled_sequence,
-    weight_shapes,
-    wrapped,
-)
 from bitsmith.frontends.ops.unrolled import Function, Gates, Products, QuantizedCell, unchanged
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.layer import Floats, Shape
@@ -50,7 +42,7 @@ class _Class:
 
         The steps of a cell that runs ``backwards`` within a wrapper are given in the order of the operand's.
         """
-        x = unrolled_sequence(call, config, "stateful", "time_major")
+        x = recurrent.unrolled_sequence(call, config, "stateful", "time_major")
         cell, operands = self._cell(call, config, f"{place}cell", x)
         sequences, turned = (config.flag(key, False) for key in ("return_sequences", "go_backwards"))
         result, states = cell.unrolled(call.build, operands, sequences=sequences, backwards=turned, mirrored=backwards)
@@ -58,7 +50,7 @@ class _Class:
 
     def _cell(self, call: LayerCall, config: Fields, place: str, x: Value) -> tuple[QuantizedCell, Gates]:
         """The cell, and the products of its operand with its weights."""
-        shapes = weight_shapes(self.layer, config, call.x.dims[-1])
+        shapes = recurrent.weight_shapes(self.layer, config, call.x.dims[-1])
         trained: dict[str, Value] = {}
         for (name, _), values in zip(shapes.items(), _own(call, place, shapes), strict=True):
             quantizer = _needed(config, _QUANTIZERS[name], call.major, trained=name != "bias")
@@ -72,7 +64,7 @@ class _Class:
             if gained is None:
                 found = "states without a quantizer, which get finer from step to step"
                 raise UnsupportedError(found, accepted="a state_quantizer")
-            check_growth(gained, call.x.dims[1], "a state_quantizer")
+            recurrent.check_growth(gained, call.x.dims[1], "a state_quantizer")
         weights = trained["kernel"].elements, trained["recurrent_kernel"].elements
         after = config.flag("reset_after", True)
         equations = GRU(*weights, reset_after=after) if self.layer is GRU else self.layer(*weights)
@@ -145,10 +137,10 @@ _WRAPPED = {prefix + name: found for name, found in _CLASSES.items() for prefix 
 
 
 def _bidirectional(call: LayerCall) -> tuple[Value, ...]:
-    class_name, config = wrapped("QBidirectional", call.config, "layer", _WRAPPED)
+    class_name, config = recurrent.wrapped("QBidirectional", call.config, "layer", _WRAPPED)
     there = _WRAPPED[class_name].run(_within(call, "forward"), config, "forward_layer/")
-    class_name, config = backward_layer("QBidirectional", call.config, class_name, config, _WRAPPED)
-    return merged(
+    class_name, config = recurrent.backward_layer("QBidirectional", call.config, class_name, config, _WRAPPED)
+    return recurrent.merged(
         call, there, _WRAPPED[class_name].run(_within(call, "backward"), config, "backward_layer/", backwards=True)
     )
 
@@ -157,7 +149,7 @@ def _of_either(call: LayerCall) -> Value | tuple[Value, ...]:
     """Keras's own wrapper, which QKeras's layers may be in."""
     described = call.config.fields("layer")
     if not _WRAPPED.keys() & {described.get("class_name"), described.get("registered_name")}:
-        return BIDIRECTIONAL.read(call)
+        return recurrent.BIDIRECTIONAL.read(call)
     if call.mask(call.x) is not None:
         raise UnsupportedError("a mask of a quantized recurrence", accepted="sequences without one")
     return _bidirectional(call)
@@ -180,5 +172,5 @@ RECURRENT: ByClass = {
     ),
 }
 
-EITHER = replace(BIDIRECTIONAL, read=_of_either)
+EITHER = replace(recurrent.BIDIRECTIONAL, read=_of_either)
 """Keras's Bidirectional."""
