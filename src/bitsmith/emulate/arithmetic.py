@@ -1,5 +1,6 @@
 """Element-wise ops, reductions and the product of two variables."""
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeAlias, assert_never
 
@@ -17,6 +18,15 @@ from bitsmith.ir.ops import RELATIONS, Relation
 from bitsmith.ir.types import Fracs
 
 Pairwise: TypeAlias = ops.Add | ops.Sub | ops.Max | ops.Min
+
+_HOLDS: Mapping[Relation, Callable[[Limbs, Limbs], npt.NDArray[np.bool_]]] = {
+    Relation.LT: limbs.less,
+    Relation.LE: lambda x, y: ~limbs.less(y, x),
+    Relation.EQ: limbs.equal,
+    Relation.NE: lambda x, y: ~limbs.equal(x, y),
+    Relation.GE: lambda x, y: ~limbs.less(x, y),
+    Relation.GT: lambda x, y: limbs.less(y, x),
+}
 
 
 def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> StoredValue:
@@ -153,7 +163,7 @@ def bind_compare(ws: Workspace, op: ops.Compare, args: tuple[int, ...]) -> Store
         target = result.part
 
         def step() -> None:
-            np.copyto(target, _holds(op.relation, _aligned(a, frac, count), _aligned(b, frac, count)), casting="unsafe")
+            np.copyto(target, _HOLDS[op.relation](_aligned(a, frac, count), _aligned(b, frac, count)), casting="unsafe")
 
         ws.do(step, result.varies)
         return result
@@ -170,24 +180,6 @@ def bind_compare(ws: Workspace, op: ops.Compare, args: tuple[int, ...]) -> Store
     ws.do(partial(RELATIONS[op.relation], x.part, y.part, out=mask))
     ws.do(partial(np.copyto, result.part, mask))
     return result
-
-
-def _holds(relation: Relation, x: Limbs, y: Limbs) -> npt.NDArray[np.bool_]:
-    match relation:
-        case Relation.LT:
-            return limbs.less(x, y)
-        case Relation.LE:
-            return ~limbs.less(y, x)
-        case Relation.EQ:
-            return limbs.equal(x, y)
-        case Relation.NE:
-            return ~limbs.equal(x, y)
-        case Relation.GE:
-            return ~limbs.less(x, y)
-        case Relation.GT:
-            return limbs.less(y, x)
-        case _:
-            assert_never(relation)
 
 
 def bind_select(ws: Workspace, args: tuple[int, ...]) -> StoredValue:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from bitsmith.ir.types import Fracs, IntArray, Ints, Overflow, Rounding, TensorType, machine, objects
 
-_Number = TypeVar("_Number", int, Fraction, npt.NDArray[np.int64])
+_Number = TypeVar("_Number", int, Fraction, npt.NDArray[np.int64], npt.NDArray[np.float64])
 _Truth: TypeAlias = bool | npt.NDArray[np.bool_]
 
 _BITS = 61
@@ -63,24 +63,11 @@ def _goes_up(floor: _Number, rest: _Number, half: _Number, rounding: Rounding) -
 
 def rounded(values: npt.NDArray[np.float64], rounding: Rounding) -> npt.NDArray[np.float64]:
     """Real ``values`` rounded to integers."""
-    match rounding:
-        case Rounding.TRN:
-            return np.asarray(np.floor(values), dtype=np.float64)
-        case Rounding.TRN_ZERO:
-            return np.asarray(np.trunc(values), dtype=np.float64)
-        case Rounding.RND_CONV:
-            return np.asarray(np.rint(values), dtype=np.float64)
-        case Rounding.RND:
-            up = np.ones(values.shape, dtype=bool)
-        case Rounding.RND_MIN_INF:
-            up = np.zeros(values.shape, dtype=bool)
-        case Rounding.RND_ZERO:
-            up = values < 0
-        case Rounding.RND_INF:
-            up = values >= 0
-    floor = np.asarray(np.floor(values), dtype=np.float64)
-    rest = values - floor
-    return np.where((rest > 0.5) | ((rest == 0.5) & up), floor + 1.0, floor)
+    direct = {Rounding.TRN: np.floor, Rounding.TRN_ZERO: np.trunc, Rounding.RND_CONV: np.rint}.get(rounding)
+    if direct is not None:
+        return np.asarray(direct(values), dtype=np.float64)
+    floor, half = np.asarray(np.floor(values), dtype=np.float64), np.asarray(0.5, dtype=np.float64)
+    return np.where(_goes_up(floor, values - floor, half, rounding), floor + 1.0, floor)
 
 
 def folded(raw: int, lo: int, hi: int, overflow: Overflow) -> int:

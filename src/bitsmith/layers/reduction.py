@@ -5,7 +5,7 @@
 
 import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -49,6 +49,30 @@ class Reduction(enum.Enum):
     LOG_SUM_EXP = "logsumexp"
 
 
+def _float_log_sum_exp(x: Floats, axis: tuple[int, ...], keepdims: bool) -> Floats:
+    greatest = np.max(x, axis=axis, keepdims=True)
+    result = np.log(np.sum(np.exp(x - greatest), axis=axis, keepdims=keepdims))
+    return np.asarray(result + greatest.reshape(result.shape), dtype=np.float64)
+
+
+def _traits(scales: Scales, exactness: Exactness) -> Traits:
+    return computed(scales, exactness, elementwise=False, affine=False)
+
+
+_FUNCTIONS: Mapping[Reduction, tuple[Callable[..., Floats], Traits]] = {
+    Reduction.SUM: (np.sum, _traits(Scales.ANY, Exactness.EXACT)),
+    Reduction.MEAN: (np.mean, _traits(Scales.ANY, Exactness.QUOTIENT)),
+    Reduction.MAX: (np.max, extreme(elementwise=False)),
+    Reduction.MIN: (np.min, extreme(elementwise=False)),
+    Reduction.PROD: (np.prod, _traits(Scales.NONE, Exactness.EXACT)),
+    Reduction.VARIANCE: (np.var, _traits(Scales.NONE, Exactness.QUOTIENT)),
+    Reduction.DEVIATION: (np.std, _traits(Scales.POSITIVE, Exactness.APPROXIMATE)),
+    Reduction.NORM: (lambda x, **over: np.sqrt(np.sum(x * x, **over)), _traits(Scales.POSITIVE, Exactness.APPROXIMATE)),
+    Reduction.LOG_SUM_EXP: (_float_log_sum_exp, _traits(Scales.NONE, Exactness.APPROXIMATE)),
+}
+"""The float functions, with keywords as numpy's, and what passes may conclude of them."""
+
+
 def _reduced(shape: Shape, axes: Sequence[int], *, keepdims: bool) -> Shape:
     counted = {axis % len(shape) for axis in axes}
     if keepdims:
@@ -72,22 +96,7 @@ class Reduce(Layer):
 
     @property
     def traits(self) -> Traits:
-        match self.reduction:
-            case Reduction.MAX | Reduction.MIN:
-                return extreme(elementwise=False)
-            case Reduction.SUM:
-                scales, exactness = Scales.ANY, Exactness.EXACT
-            case Reduction.MEAN:
-                scales, exactness = Scales.ANY, Exactness.QUOTIENT
-            case Reduction.PROD:
-                scales, exactness = Scales.NONE, Exactness.EXACT
-            case Reduction.VARIANCE:
-                scales, exactness = Scales.NONE, Exactness.QUOTIENT
-            case Reduction.DEVIATION | Reduction.NORM:
-                scales, exactness = Scales.POSITIVE, Exactness.APPROXIMATE
-            case Reduction.LOG_SUM_EXP:
-                scales, exactness = Scales.NONE, Exactness.APPROXIMATE
-        return computed(scales, exactness, elementwise=False, affine=False)
+        return _FUNCTIONS[self.reduction][1]
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return _reduced(
@@ -101,30 +110,8 @@ class Reduce(Layer):
         return layer, orders[0] if self.keepdims else without(self.axes, orders[0], shapes[0])
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        x = inputs[0]
-        axes = batched(self.axes, x)
-        match self.reduction:
-            case Reduction.SUM:
-                result = np.sum(x, axis=axes, keepdims=self.keepdims)
-            case Reduction.MEAN:
-                result = np.mean(x, axis=axes, keepdims=self.keepdims)
-            case Reduction.MAX:
-                result = np.max(x, axis=axes, keepdims=self.keepdims)
-            case Reduction.MIN:
-                result = np.min(x, axis=axes, keepdims=self.keepdims)
-            case Reduction.PROD:
-                result = np.prod(x, axis=axes, keepdims=self.keepdims)
-            case Reduction.VARIANCE:
-                result = np.var(x, axis=axes, keepdims=self.keepdims)
-            case Reduction.DEVIATION:
-                result = np.std(x, axis=axes, keepdims=self.keepdims)
-            case Reduction.NORM:
-                result = np.sqrt(np.sum(x * x, axis=axes, keepdims=self.keepdims))
-            case Reduction.LOG_SUM_EXP:
-                greatest = np.max(x, axis=axes, keepdims=True)
-                result = np.log(np.sum(np.exp(x - greatest), axis=axes, keepdims=self.keepdims))
-                result = result + greatest.reshape(result.shape)
-        return np.asarray(result, dtype=np.float64)
+        function, axes = _FUNCTIONS[self.reduction][0], batched(self.axes, inputs[0])
+        return np.asarray(function(inputs[0], axis=axes, keepdims=self.keepdims), dtype=np.float64)
 
     def enclosed(self, operands: Sequence[Enclosure], *, anywhere: bool) -> Enclosure | None:
         (x,) = operands

@@ -1,7 +1,7 @@
 """Layers that change the number of positions without trained weights: padding, cropping and resizing."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
@@ -211,6 +211,14 @@ class NearestMode(StrEnum):
     ROUND_PREFER_CEIL = "round_prefer_ceil"
 
 
+_NEAREST: Mapping[NearestMode, Callable[[Fraction], int]] = {
+    NearestMode.FLOOR: math.floor,
+    NearestMode.CEIL: math.ceil,
+    NearestMode.ROUND_PREFER_FLOOR: lambda place: math.ceil(place - Fraction(1, 2)),
+    NearestMode.ROUND_PREFER_CEIL: lambda place: math.floor(place + Fraction(1, 2)),
+}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Resize(Layer):
     """The first ``len(sizes)`` axes with new lengths. No antialiasing: a smaller result skips elements.
@@ -278,18 +286,7 @@ class Resize(Layer):
 
     def _nearest(self, places: Sequence[Fraction], old: int) -> npt.NDArray[np.int64]:
         """The element of the old axis that each of the new one is."""
-        match NearestMode(self.nearest):
-            case NearestMode.FLOOR:
-                chosen = [math.floor(place) for place in places]
-            case NearestMode.CEIL:
-                chosen = [math.ceil(place) for place in places]
-            case NearestMode.ROUND_PREFER_FLOOR:
-                chosen = [math.ceil(place - Fraction(1, 2)) for place in places]
-            case NearestMode.ROUND_PREFER_CEIL:
-                chosen = [math.floor(place + Fraction(1, 2)) for place in places]
-            case _ as mode:
-                assert_never(mode)
-        return np.clip(chosen, 0, old - 1).astype(np.int64)
+        return np.clip(list(map(_NEAREST[NearestMode(self.nearest)], places)), 0, old - 1).astype(np.int64)
 
     def places(self, axis: int, old: int) -> list[Fraction]:
         """Return the coordinates of the new axis's elements on the old one."""
