@@ -63,7 +63,7 @@ class _Dense:
             if frames > _MOST_FRAMES or self._is_steady(times, interval):
                 break
             frames *= 2
-        depths = self._places(times, frames)
+        depths = self._slots(times, frames)
         self.most, tried, failed = self._waited(depths) + _SPARE, set[int](), 0
         while failed < _MOST_FAILED and (left := self._worth(depths, tried)):
             number = max(left, key=lambda k: self._bits(depths)[k])
@@ -71,7 +71,7 @@ class _Dense:
             less, trials = self._with_less(number, times, depths, pace, frames, interval)
             times, depths, pace = less or (times, depths, pace)
             failed += 0 if less else trials
-        return [link.places(depth) for link, depth in zip(self.links, depths, strict=True)]
+        return [link.slots(depth) for link, depth in zip(self.links, depths, strict=True)]
 
     def _with_less(
         self,
@@ -82,7 +82,7 @@ class _Dense:
         frames: int,
         interval: int,
     ) -> tuple[tuple[Sequence[Numbers], Sequence[int], Mapping[int, Numbers]] | None, int]:
-        """Times, places and what is held back, with fewer bits, None without these; and how many were held back for it."""
+        """Times, slots and what is held back, with fewer bits, None without these; and how many were held back for it."""
         bits, before, numbers = sum(self._bits(depths)), self._bits(depths), [number]
         while True:
             link = self.links[numbers[-1]]
@@ -93,7 +93,7 @@ class _Dense:
                     break
             else:
                 return None, len(numbers)
-            times, depths, pace = later, self._places(later, frames), held
+            times, depths, pace = later, self._slots(later, frames), held
             now = self._bits(depths)
             if sum(now) < bits and self._waited(depths) <= self.most:
                 return (times, depths, pace), len(numbers)
@@ -110,12 +110,12 @@ class _Dense:
         return max((depths[k] // int(each) for k, each in takes.items()), default=0)
 
     def _worth(self, depths: Sequence[int], tried: Container[int]) -> list[int]:
-        """FIFOs that are tried with fewer places."""
+        """FIFOs that are tried with fewer slots."""
         free = (k for k, link in enumerate(self.links) if k not in tried and link.constant is None)
         return [k for k in free if self._bits(depths)[k] >= _LEAST_BITS]
 
     def _bits(self, depths: Sequence[int]) -> list[int]:
-        return [link.bits * link.places(depth) for link, depth in zip(self.links, depths, strict=True)]
+        return [link.bits * link.slots(depth) for link, depth in zip(self.links, depths, strict=True)]
 
     def _held_back(self, link: Link, times: Sequence[Numbers], frames: int, bound: int) -> Numbers:
         """The times of what fills ``link``, not before all but ``bound`` of its tokens are taken."""
@@ -131,7 +131,7 @@ class _Dense:
             for at, one in zip(times, self.sequencers, strict=True)
         )
 
-    def _places(self, times: Sequence[Numbers], frames: int) -> list[int]:
+    def _slots(self, times: Sequence[Numbers], frames: int) -> list[int]:
         """Places in use at most."""
         return [self._most(link, times, frames) for link in self.links]
 
@@ -158,7 +158,7 @@ class _Dense:
             )
             begun = np.searchsorted(np.maximum.accumulate(needs), np.arange(1, len(gone) + 1))
             filled = times[link.reader][begun] - 1 - writer.latency - link.slice
-        # A place is free in the cycle after its token was taken, or after the news of that came.
+        # A slot is free in the cycle after its token was taken, or after the news of that came.
         known = np.searchsorted(left + link.slice, filled, side="left")
         return max(1, int(np.max(np.arange(1, len(filled) + 1) - known)))
 

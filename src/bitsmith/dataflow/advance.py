@@ -1,6 +1,6 @@
 """The least times of actions that wait for one another in turn, as they are where FIFOs have a depth.
 
-What empties a FIFO waits for what fills it, and that for places. Raised as a whole, one after another, their times would creep up
+What empties a FIFO waits for what fills it, and that for slots. Raised as a whole, one after another, their times would creep up
 a row of an image at a time, each time with all that comes later and with all other processes. So time goes on in slices: within
 one, only what happens there is raised, until it is settled, and nothing later can change it. What comes again and again, steps
 of a recurrence or rows of an image, is guessed from what was settled last, as far as the guess keeps all rules.
@@ -68,12 +68,12 @@ class Known:
         first = max((self.times[wait.other][wait.actions[0]] + wait.cycles for wait in begun), default=-1)
         return self.times[number].plus(most) if first == self.times[number][0] else None
 
-    def _spares(self, number: int, place: int, wait: Wait) -> bool:
-        if (number, place) not in self.spare:
+    def _spares(self, number: int, index: int, wait: Wait) -> bool:
+        if (number, index) not in self.spare:
             own, other = self.times[number], self.times[wait.other].of_indices(wait.actions)
             left = own.part(wait.first, wait.first + len(other)).plus_each(other, -1)
-            self.spare[number, place] = int(left.values.min()) > wait.cycles
-        return self.spare[number, place]
+            self.spare[number, index] = int(left.values.min()) > wait.cycles
+        return self.spare[number, index]
 
 
 @dataclass(slots=True)
@@ -182,7 +182,7 @@ def least_times(
         patience -= 1
         # Cheap ones first: processes that wait for each other in turn settle before what is costly is raised once.
         # What comes later by the same costs nothing, if it is raised after all that it waits for.
-        number = min(news, key=lambda n: (0 if before else len(times[n].places).bit_length() // _BITS_ALIKE, n))
+        number = min(news, key=lambda n: (0 if before else len(times[n].corners).bit_length() // _BITS_ALIKE, n))
         others = news.pop(number)
         later = None if known is None else known.later(number, waits[number], rises, most)
         if later is None:
@@ -318,7 +318,7 @@ def _period(tracks: Sequence[_Track], begin: int, known: set[int]) -> tuple[int,
 
 def _cycles(past: Polyline) -> list[int]:
     """Cycles after which the last corners of ``past`` came again."""
-    corners = np.stack([past.places, past.values], axis=1)[-_MOST_CORNERS - 2 : -1]
+    corners = np.stack([past.corners, past.values], axis=1)[-_MOST_CORNERS - 2 : -1]
     moves = np.diff(corners, axis=0)
     if len(moves) < 2:
         return []
@@ -369,15 +369,15 @@ def _first_change(before: Polyline, after: Polyline | None) -> int | None:
     """No element of less than this is another one in ``after``; None if all are the same."""
     if after is None:
         return int(before.values[0])
-    common = min(len(before.places), len(after.places))
-    same = (before.places[:common] == after.places[:common]) & (before.values[:common] == after.values[:common])
-    if bool(np.all(same)) and len(before.places) == len(after.places):
+    common = min(len(before.corners), len(after.corners))
+    same = (before.corners[:common] == after.corners[:common]) & (before.values[:common] == after.values[:common])
+    if bool(np.all(same)) and len(before.corners) == len(after.corners):
         return None
     corner = int(np.argmin(np.append(same, False)))  # the first that is another one
     alike = 0 < corner < common and before.steps[corner - 1] == after.steps[corner - 1]
-    ends = [times.places[corner] for times in (before, after)] if alike else [before.places[corner - 1]]
-    place = int(min(ends)) + 1 if corner else 0  # of the first that is another one
-    return min(times[place] for times in (before, after) if place < len(times))
+    ends = [times.corners[corner] for times in (before, after)] if alike else [before.corners[corner - 1]]
+    index = int(min(ends)) + 1 if corner else 0  # of the first that is another one
+    return min(times[index] for times in (before, after) if index < len(times))
 
 
 def _raised(

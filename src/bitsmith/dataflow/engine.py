@@ -349,13 +349,13 @@ class Engine:
     def _reads(self, starts: Sequence[int]) -> Polyline:
         """The words of biases and weights that have been taken after each action."""
         begin = {0: 1, self.biases - 1: self.biases} if self.biases else {0: 0}
-        places, values, count = [*begin], [*begin.values()], self.biases
+        corners, values, count = [*begin], [*begin.values()], self.biases
         for layer, start in zip(self.layers, starts, strict=False):
             steps = layer.all_passes * layer.steps if layer.row is None else 0
-            places += [start, start + steps] if steps else []
+            corners += [start, start + steps] if steps else []
             values += [count, count + steps] if steps else []
             count += steps
-        return Polyline.through(*map(np.array, ([*places, starts[-1] - 1], [*values, count])))
+        return Polyline.through(*map(np.array, ([*corners, starts[-1] - 1], [*values, count])))
 
     def timing(self, takes: Streams, results: Streams, latency: int) -> ProcessTiming:
         """Biases, then tokens are taken before all else; results leave with the steps that follow each pass of their layer."""
@@ -376,14 +376,14 @@ class Engine:
 
     def _fills(self, group: Sequence[int], starts: Sequence[int]) -> Polyline:
         """The results of a group of layers that have left after each action, from its first one to the last of the frame."""
-        places, values, count = [0], [0], 0
+        corners, values, count = [0], [0], 0
         for number in group:
             layer = self.layers[number]
             ends = starts[number] + np.arange(1, layer.all_passes + 1) * layer.steps
-            places += np.stack([ends, ends + layer.lanes], axis=1).ravel().tolist()
+            corners += np.stack([ends, ends + layer.lanes], axis=1).ravel().tolist()
             values += (count + np.arange(layer.all_passes + 1).repeat(2)[1:-1] * layer.lanes).tolist()
             count = values[-1]
-        return Polyline.through(*map(np.array, ([*places, starts[-1] - 1], [*values, count])))
+        return Polyline.through(*map(np.array, ([*corners, starts[-1] - 1], [*values, count])))
 
 
 def bias_group(word: int, bias: int) -> int:

@@ -25,14 +25,14 @@ class Link:
     bits: int
     """Bits of a token."""
     slice: int
-    """Registers each way: tokens come, and places are seen to be free, so many cycles later."""
+    """Registers each way: tokens come, and slots are seen to be free, so many cycles later."""
 
     @property
     def within(self) -> bool:
         """True if this is the memory within a process."""
         return self.names[-1] < 0
 
-    def places(self, depth: int) -> int:
+    def slots(self, depth: int) -> int:
         """Places of a FIFO that needs ``depth`` of them; a memory that is read by address has as many as its addresses.
 
         What waits for the last one to be free would otherwise often wait for what it makes, around a whole network, in turn.
@@ -40,8 +40,8 @@ class Link:
         return 1 << (depth - 1).bit_length() if self.within and self.constant is None else depth
 
     def memory_bits(self, depth: int) -> int:
-        """Bits of a FIFO that needs ``depth`` places."""
-        return self.bits * self.places(depth)
+        """Bits of a FIFO that needs ``depth`` slots."""
+        return self.bits * self.slots(depth)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +97,7 @@ def indices(moving: Polyline, counts: Polyline, spare: int) -> tuple[int, Polyli
 
 
 def round_trips(link: Link, sequencers: Sequence[Sequencer], moves: Moves) -> Iterator[tuple[int, int, Polyline]]:
-    """Sequencers that ``link`` slows down if it has one place: cycles beyond their gaps, and how often before each action."""
+    """Sequencers that ``link`` slows down if it has one slot: cycles beyond their gaps, and how often before each action."""
     writer, reader = sequencers[link.writer], sequencers[link.reader]
     needed, filled = moves.needed, moves.filled
     begun = needed.rises()

@@ -22,12 +22,12 @@ class Polyline:
     """A sequence of one or more integers; between two corners each element differs from the next by the same integer.
 
     Args:
-        places: indices of the corners, the first and the last element among them; no three corners are in line.
+        corners: their indices, the first and the last element among them; no three corners are in line.
         values: the elements there.
         steps: the differences of neighboring elements from each corner to the next; 0 for a single element.
     """
 
-    places: Numbers
+    corners: Numbers
     values: Numbers
     steps: Numbers
 
@@ -45,15 +45,15 @@ class Polyline:
     @staticmethod
     def line(length: int, first: int, step: int = 1) -> Polyline:
         """An arithmetic progression."""
-        places = np.array([0, length - 1] if length > 1 else [0])
-        return _through(places, first + step * places)
+        corners = np.array([0, length - 1] if length > 1 else [0])
+        return _through(corners, first + step * corners)
 
     @staticmethod
     def staircase(length: int, tread: int, start: int = 0) -> Polyline:
         """``(start + index) // tread``."""
         rises = np.arange(tread - start % tread, length, tread)
-        places = _merged(np.array([0, length - 1]), rises - 1, rises)
-        return _through(places, (start + places) // tread)
+        corners = _merged(np.array([0, length - 1]), rises - 1, rises)
+        return _through(corners, (start + corners) // tread)
 
     @staticmethod
     def treads(values: npt.ArrayLike, length: int) -> Polyline:
@@ -64,23 +64,23 @@ class Polyline:
         )
 
     @staticmethod
-    def through(places: Numbers, values: Numbers) -> Polyline:
-        """The sequence with such corners, of which a place may be named several times in a row, and some may be in line."""
-        new = np.append(True, np.diff(places) > 0)
-        return _through(places[new], values[new])
+    def through(corners: Numbers, values: Numbers) -> Polyline:
+        """The sequence with such corners, of which an index may be named several times in a row, and some may be in line."""
+        new = np.append(True, np.diff(corners) > 0)
+        return _through(corners[new], values[new])
 
     def __len__(self) -> int:
-        return int(self.places[-1]) + 1
+        return int(self.corners[-1]) + 1
 
-    def __getitem__(self, place: int) -> int:
-        if place in (0, -1):
-            return int(self.values[place])
-        return int(self.at(np.array(place % len(self))))
+    def __getitem__(self, index: int) -> int:
+        if index in (0, -1):
+            return int(self.values[index])
+        return int(self.at(np.array(index % len(self))))
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Polyline)
-            and np.array_equal(self.places, other.places)
+            and np.array_equal(self.corners, other.corners)
             and np.array_equal(self.values, other.values)
         )
 
@@ -88,38 +88,38 @@ class Polyline:
         """By how much each element is greater than that of ``other``, which is as long; None if that differs."""
         rise = int(self.values[0] - other.values[0])
         if self is other or (
-            np.array_equal(self.places, other.places) and bool(np.all(self.values - other.values == rise))
+            np.array_equal(self.corners, other.corners) and bool(np.all(self.values - other.values == rise))
         ):
             return rise
         return None
 
     def dense(self) -> Numbers:
         """All elements."""
-        if len(self.places) == len(self):
+        if len(self.corners) == len(self):
             return self.values
-        lengths = self.places[1:] - self.places[:-1]
+        lengths = self.corners[1:] - self.corners[:-1]
         elements = np.empty(len(self), dtype=np.int64)
         np.multiply(self.steps.repeat(lengths), np.arange(len(self) - 1), out=elements[:-1])
-        elements[:-1] += (self.values[:-1] - self.steps * self.places[:-1]).repeat(lengths)
+        elements[:-1] += (self.values[:-1] - self.steps * self.corners[:-1]).repeat(lengths)
         elements[-1] = self.values[-1]
         return elements
 
     def _is_dense(self, length: int) -> bool:
         """Return True if there is a corner for every few of ``length`` elements."""
-        return _DENSE * len(self.places) >= length
+        return _DENSE * len(self.corners) >= length
 
-    def at(self, places: Numbers) -> Numbers:
-        """The elements at ``places``, which never fall."""
-        if len(self.places) == len(self):
-            return self.values[places]
-        if places.ndim and len(places) > len(self.places):
-            ends = np.empty(len(self.places), dtype=np.int64)
-            ends[0], ends[1:-1], ends[-1] = 0, places.searchsorted(self.places[1:-1]), len(places)
+    def at(self, indices: Numbers) -> Numbers:
+        """The elements at ``indices``, which never fall."""
+        if len(self.corners) == len(self):
+            return self.values[indices]
+        if indices.ndim and len(indices) > len(self.corners):
+            ends = np.empty(len(self.corners), dtype=np.int64)
+            ends[0], ends[1:-1], ends[-1] = 0, indices.searchsorted(self.corners[1:-1]), len(indices)
             lengths = ends[1:] - ends[:-1]
-            start = self.values[:-1] - self.steps * self.places[:-1]
-            return np.asarray(start.repeat(lengths) + self.steps.repeat(lengths) * places)
-        corner = self.places[1:-1].searchsorted(places, side="right")
-        found: Numbers = self.values[corner] + self.steps[corner] * (places - self.places[corner])
+            start = self.values[:-1] - self.steps * self.corners[:-1]
+            return np.asarray(start.repeat(lengths) + self.steps.repeat(lengths) * indices)
+        corner = self.corners[1:-1].searchsorted(indices, side="right")
+        found: Numbers = self.values[corner] + self.steps[corner] * (indices - self.corners[corner])
         return found
 
     def part(self, start: int, stop: int) -> Polyline:
@@ -128,30 +128,30 @@ class Polyline:
             return self
         if stop - start == 1:
             return Polyline.line(1, self[start])
-        first, last = self.places.searchsorted((start + 1, stop - 1))  # corners within
-        places, values = np.empty((2, last - first + 2), dtype=np.int64)
-        places[0], places[1:-1], places[-1] = 0, self.places[first:last] - start, stop - 1 - start
+        first, last = self.corners.searchsorted((start + 1, stop - 1))  # corners within
+        corners, values = np.empty((2, last - first + 2), dtype=np.int64)
+        corners[0], corners[1:-1], corners[-1] = 0, self.corners[first:last] - start, stop - 1 - start
         values[1:-1] = self.values[first:last]
-        for end, place, corner in ((0, start, first - 1), (-1, stop - 1, last - 1)):
-            values[end] = self.values[corner] + self.steps[corner] * (place - self.places[corner])
-        return Polyline(places, values, self.steps[first - 1 : last])
+        for end, index, corner in ((0, start, first - 1), (-1, stop - 1, last - 1)):
+            values[end] = self.values[corner] + self.steps[corner] * (index - self.corners[corner])
+        return Polyline(corners, values, self.steps[first - 1 : last])
 
     def repeated(self, times: int, rise: int) -> Polyline:
         """The sequence ``times`` times over, each time greater by ``rise``."""
         again, seam = np.arange(times)[:, None], rise + self.values[0] - self.values[-1]
-        places, values = (again * len(self) + self.places).ravel(), (again * rise + self.values).ravel()
-        return _cornered(places, values, np.tile(np.append(self.steps[: len(self.places) - 1], seam), times)[:-1])
+        corners, values = (again * len(self) + self.corners).ravel(), (again * rise + self.values).ravel()
+        return _cornered(corners, values, np.tile(np.append(self.steps[: len(self.corners) - 1], seam), times)[:-1])
 
     def plus(self, number: int, step: int = 0) -> Polyline:
         """Each element plus ``number``, and ``step`` times its index."""
-        return Polyline(self.places, self.values + number + step * self.places, self.steps + step)
+        return Polyline(self.corners, self.values + number + step * self.corners, self.steps + step)
 
     def plus_each(self, other: Polyline, factor: int) -> Polyline:
         """Each element plus ``factor`` times that of ``other``, which is as long."""
         if self._is_dense(len(self)) or other._is_dense(len(self)):
             return Polyline.of(self.dense() + factor * other.dense())
-        places = _merged(self.places, other.places)
-        return _through(places, self.at(places) + factor * other.at(places))
+        corners = _merged(self.corners, other.corners)
+        return _through(corners, self.at(corners) + factor * other.at(corners))
 
     def held(self, before: int, after: int) -> Polyline:
         """So many zeros, the sequence, and its last element so many times again."""
@@ -160,15 +160,15 @@ class Polyline:
         ends = before + len(self) - 1 + np.array([1, after] if after else [], dtype=np.int64)
         last = np.full(len(ends), self[-1])
         return Polyline.through(
-            np.concatenate([*edges, self.places + before, ends]), np.concatenate([*values, self.values, last])
+            np.concatenate([*edges, self.corners + before, ends]), np.concatenate([*values, self.values, last])
         )
 
     def followed_by(self, other: Polyline) -> Polyline:
         """The sequence and then another."""
         seam = other.values[:1] - self.values[-1:]
-        steps = [self.steps[: len(self.places) - 1], seam, other.steps[: len(other.places) - 1]]
-        places, values = [self.places, other.places + len(self)], [self.values, other.values]
-        return _cornered(np.concatenate(places), np.concatenate(values), np.concatenate(steps))
+        steps = [self.steps[: len(self.corners) - 1], seam, other.steps[: len(other.corners) - 1]]
+        corners, values = [self.corners, other.corners + len(self)], [self.values, other.values]
+        return _cornered(np.concatenate(corners), np.concatenate(values), np.concatenate(steps))
 
     def running_max(self) -> Polyline:
         """The greatest element up to each."""
@@ -177,40 +177,40 @@ class Polyline:
         highest = np.maximum.accumulate(self.values)
         (rising,) = np.nonzero((self.values[:-1] < highest[:-1]) & (self.values[1:] > highest[:-1]))
         if not len(rising):
-            return _through(self.places, highest)
-        below = self.places[rising] + (highest[rising] - self.values[rising]) // self.steps[rising]
-        places = _merged(self.places, below, below + 1)
-        return _through(places, np.maximum.accumulate(self.at(places)))
+            return _through(self.corners, highest)
+        below = self.corners[rising] + (highest[rising] - self.values[rising]) // self.steps[rising]
+        corners = _merged(self.corners, below, below + 1)
+        return _through(corners, np.maximum.accumulate(self.at(corners)))
 
     def raised(self, start: int, least: Polyline) -> Polyline:
         """The sequence with its elements from ``start`` on (to the end) raised to those of ``least``."""
         if self._is_dense(len(self)) or least._is_dense(len(self)):
             values = self.dense()
             return Polyline.of(np.append(values[:start], np.maximum(values[start:], least.dense())))
-        places = _merged(self.places[self.places >= start] - start, least.places)
-        have, want = self.at(places + start), least.at(places)
+        corners = _merged(self.corners[self.corners >= start] - start, least.corners)
+        have, want = self.at(corners + start), least.at(corners)
         sign = np.sign(want - have)
         (crossing,) = np.nonzero(sign[:-1] * sign[1:] < 0)
         if len(crossing):
             missing = want - have
-            slope = np.abs(missing[crossing + 1] - missing[crossing]) // (places[crossing + 1] - places[crossing])
-            before = places[crossing] + np.abs(missing[crossing]) // slope
-            places = _merged(places, before, before + 1)
-            have, want = self.at(places + start), least.at(places)
+            slope = np.abs(missing[crossing + 1] - missing[crossing]) // (corners[crossing + 1] - corners[crossing])
+            before = corners[crossing] + np.abs(missing[crossing]) // slope
+            corners = _merged(corners, before, before + 1)
+            have, want = self.at(corners + start), least.at(corners)
         values = np.maximum(have, want)
         if start == 0:
-            return _through(places, values)
-        head = _merged(self.places[self.places < start], np.array([start - 1]))
-        return _through(np.concatenate([head, places + start]), np.concatenate([self.at(head), values]))
+            return _through(corners, values)
+        head = _merged(self.corners[self.corners < start], np.array([start - 1]))
+        return _through(np.concatenate([head, corners + start]), np.concatenate([self.at(head), values]))
 
     # The rest is for sequences that never fall.
 
     def below(self, values: Numbers) -> Numbers:
         """For each of ``values``, how many elements are less."""
-        if len(self.places) == len(self):
+        if len(self.corners) == len(self):
             return self.values.searchsorted(values)
         corner = self.values[1:-1].searchsorted(values, side="left")
-        reached = self.places[corner] - (self.values[corner] - values) // np.maximum(self.steps[corner], 1)
+        reached = self.corners[corner] - (self.values[corner] - values) // np.maximum(self.steps[corner], 1)
         counts: Numbers = np.where(values > self.values[-1], len(self), np.maximum(reached, 0))
         return counts
 
@@ -218,19 +218,19 @@ class Polyline:
         """The elements at ``indices``, which never fall; this sequence may."""
         if self._is_dense(len(indices)) or indices._is_dense(len(indices)):
             return Polyline.of(self.at(indices.dense()))
-        places = indices.around(self.places)
-        return _through(places, self.at(indices.at(places)))
+        corners = indices.around(self.corners)
+        return _through(corners, self.at(indices.at(corners)))
 
     def around(self, values: Numbers) -> Numbers:
-        """The corners' places, and for each of ``values`` those of the last element up to it and of the next."""
+        """The corners' indices, and for each of ``values`` those of the last element up to it and of the next."""
         after = self.below(values + 1)
         after = after[(after > 0) & (after < len(self))]
-        return _merged(self.places, after - 1, after)
+        return _merged(self.corners, after - 1, after)
 
     def rises(self) -> Polyline:
         """Return the indices at which a sequence that starts after 0 reaches 1, 2, and so on up to its last element."""
-        several = np.flatnonzero(self.steps[: len(self.places) - 1] > 1)
-        lengths = self.places[several + 1] - self.places[several]
+        several = np.flatnonzero(self.steps[: len(self.corners) - 1] > 1)
+        lengths = self.corners[several + 1] - self.corners[several]
         nth = np.arange(lengths.sum()) - (lengths.cumsum() - lengths).repeat(lengths)
         within = self.values[several].repeat(lengths) + self.steps[several].repeat(lengths) * nth
         corners = np.concatenate([self.values, within])
@@ -239,18 +239,18 @@ class Polyline:
         return _through(units, self.below(units + 1))
 
 
-def _through(places: Numbers, values: Numbers) -> Polyline:
+def _through(corners: Numbers, values: Numbers) -> Polyline:
     """The sequence with such corners, of which some may be in line."""
-    return _cornered(places, values, (values[1:] - values[:-1]) // (places[1:] - places[:-1]))
+    return _cornered(corners, values, (values[1:] - values[:-1]) // (corners[1:] - corners[:-1]))
 
 
-def _cornered(places: Numbers, values: Numbers, steps: Numbers) -> Polyline:
+def _cornered(corners: Numbers, values: Numbers, steps: Numbers) -> Polyline:
     """The sequence with such corners, of which some may be in line, and ``steps`` between them."""
-    if len(places) == 1:
-        return Polyline(places, values, np.zeros(1, dtype=np.int64))
-    kept = np.ones(len(places), dtype=np.bool_)
+    if len(corners) == 1:
+        return Polyline(corners, values, np.zeros(1, dtype=np.int64))
+    kept = np.ones(len(corners), dtype=np.bool_)
     np.not_equal(steps[1:], steps[:-1], out=kept[1:-1])
-    return Polyline(places, values, steps) if kept.all() else Polyline(places[kept], values[kept], steps[kept[:-1]])
+    return Polyline(corners, values, steps) if kept.all() else Polyline(corners[kept], values[kept], steps[kept[:-1]])
 
 
 def _merged(*sorted_parts: Numbers) -> Numbers:

@@ -44,7 +44,7 @@ _ROUNDS = 4
 """Frames after which processes that wait for what they made follow each other at their pace."""
 
 _BOUNDS = (1, 2)
-"""Places that are tried for large FIFOs."""
+"""Slots that are tried for large FIFOs."""
 
 _SPARE = 2
 """Frames for which tokens may wait longer where processes are held back, if sequences have few corners."""
@@ -55,7 +55,7 @@ _SLICES = 16
 
 @dataclass(frozen=True, slots=True)
 class Fifo:
-    """Places between a result of one process and an operand of another; or (``operand`` -1) the memory within a process."""
+    """Slots between a result of one process and an operand of another; or (``operand`` -1) the memory within a process."""
 
     producer: int
     port: int
@@ -132,7 +132,7 @@ def _frames(
 
 @lately(4)
 def fifos(network: Network, latencies: Mapping[int, int], *, planned: bool = True) -> tuple[tuple[Fifo, ...], int]:
-    """The FIFOs of the schedule, and its interval, which take a fraction of its time; those of one place unless ``planned``."""
+    """The FIFOs of the schedule, and its interval, which take a fraction of its time; those of one slot unless ``planned``."""
     graph = _graph(network, latencies, Process.timing)
     if not planned:
         return graph.fifos([1] * len(graph.links)), graph.slowest
@@ -158,7 +158,7 @@ class _SequencerGraph:
         self.first: list[int] = []
         last: list[int] = []
         constants: set[int] = set()
-        places: list[int | None] = []
+        memories: list[int | None] = []
         for number, process in enumerate(network.processes):
             timing = timed(process, latencies.get(number, 0))
             self.first.append(len(self.sequencers))
@@ -167,13 +167,13 @@ class _SequencerGraph:
                 constants.add(number)
             self.sequencers += timing.sequencers
             last.append(len(self.sequencers) - 1)
-            places.append(timing.places)
+            memories.append(timing.places)
         paced: set[int] = set()
         for number, process in enumerate(network.processes):
             end = last[number]
             if end > self.first[number]:
                 within = end - 1, 0, end, 0, (number, 0, number, -1)
-                self.links.append(Link(*within, places[number], process.takes[0].bits, 0))
+                self.links.append(Link(*within, memories[number], process.takes[0].bits, 0))
             for operand, source in enumerate(process.args):
                 names = (source.process, source.port, number, operand)
                 there_and_back = self.sequencers[last[source.process]].latency + 2 + 2 * process.slice(operand)
@@ -189,13 +189,13 @@ class _SequencerGraph:
             link.constant is None or link.constant <= self.sequencers[link.reader].takes[link.column][-1]
             for link in self.links
         )
-        """True if no action waits for a place for longer than a frame: after two frames that are alike come others like them."""
+        """True if no action waits for a slot for longer than a frame: after two frames that are alike come others like them."""
         self._begun: Sequence[Polyline] = ()
         """Times of the first frames at the pace of the slowest sequencer, if they are there."""
         self._rounds = [
             last[k]
             for k, one in enumerate(network.processes)
-            if places[k] is not None or any(gives_back(k, source) for source in one.args)
+            if memories[k] is not None or any(gives_back(k, source) for source in one.args)
         ]
 
     @cached_property
@@ -221,17 +221,17 @@ class _SequencerGraph:
 
     @cached_property
     def planned(self) -> list[int]:
-        """Places in use at most, with frames at the interval."""
+        """Slots in use at most, with frames at the interval."""
         return self.depths(self.interval)
 
     def depths(self, interval: int) -> list[int]:
-        """Places in use at most, with frames every ``interval`` cycles."""
+        """Slots in use at most, with frames every ``interval`` cycles."""
         frames = _FRAMES - self._near
         begun, self._begun = self._begun if interval == self.slowest else (), ()
         while True:
             times, begun = begun or self._paced(frames, interval), ()
             steady = self._is_steady(times, interval)
-            depths = [*self._places(times, frames, interval if steady else None)]
+            depths = [*self._slots(times, frames, interval if steady else None)]
             waited = self._waited(depths) + (_SPARE if has_few_corners(times) else 0)
             least = waited + _FRAMES if steady else 2 * frames
             if frames >= least or frames > _MOST_FRAMES:
@@ -249,13 +249,13 @@ class _SequencerGraph:
             later = next((times for times in bounded if self._is_steady(times, interval, before[0])), None)
             if later is None:
                 return None
-            places = up_to(most, self._places(later, frames, interval, *before), self.links)
-            if places is None or self._waited(places) > waited:  # such tokens are not followed to a steady pace
+            slots = up_to(most, self._slots(later, frames, interval, *before), self.links)
+            if slots is None or self._waited(slots) > waited:  # such tokens are not followed to a steady pace
                 return None
-            return Plan(Known(later, known.held | {link.writer for link in links}), places, True)
+            return Plan(Known(later, known.held | {link.writer for link in links}), slots, True)
 
         fewest = fewest_bits(plan, self.links, held).depths
-        return [link.places(depth) for link, depth in zip(self.links, fewest, strict=True)]
+        return [link.slots(depth) for link, depth in zip(self.links, fewest, strict=True)]
 
     def _paced(self, frames: int, interval: int) -> list[Polyline]:
         """The times of so many frames, of which one comes every ``interval`` cycles, with FIFOs that are as deep as need be."""
@@ -294,7 +294,7 @@ class _SequencerGraph:
             if at is not known
         )
 
-    def _places(
+    def _slots(
         self,
         times: Sequence[Polyline],
         frames: int,
@@ -302,7 +302,7 @@ class _SequencerGraph:
         before: Sequence[Polyline] = (),
         known: Sequence[int] = (),
     ) -> Iterator[int]:
-        """Places in use at most; ``known`` are those of the times ``before``, of which many may be the same.
+        """Slots in use at most; ``known`` are those of the times ``before``, of which many may be the same.
 
         Frames like the last one follow every ``interval`` cycles, if that is given.
         """
@@ -330,7 +330,7 @@ class _SequencerGraph:
         return known[link.names]
 
     def _most(self, link: Link, times: Sequence[Polyline], frames: int, interval: int | None) -> int:
-        """The most slots of ``link`` that are taken at once, as `_places` has it.
+        """The most slots of ``link`` that are taken at once, as `_slots` has it.
 
         A table fills slots as late as its reader allows, which takes a token in each cycle at most. What else gives constants,
         and tables of several readers, have slots for that.
@@ -351,7 +351,7 @@ class _SequencerGraph:
             filled = filled.part(0, max(int(filled.below(np.array(left[-1] + 1))), 1))
         # Between corners of both, what is in use grows or falls: it is most at one of them, or next to it.
         tokens = filled.around(left.values)
-        # A place is free in the cycle after its token was taken.
+        # A slot is free in the cycle after its token was taken.
         return max(1, int(np.max(tokens + 1 - left.below(filled.at(tokens)))))
 
     def run(self, depths: Sequence[int | None], frames: int, pace: Mapping[int, Polyline] | None) -> list[Polyline]:
@@ -398,9 +398,9 @@ class _SequencerGraph:
         return waits
 
     def _offsets(self, depths: Sequence[int | None], frames: int) -> list[Polyline | None]:
-        """By sequencer, the least cycles from its first action to each, where a FIFO of one place makes them more than gaps.
+        """By sequencer, the least cycles from its first action to each, where a FIFO of one slot makes them more than gaps.
 
-        What fills the only place waits for the token before to be taken, and that for having come. This follows from what the
+        What fills the only slot waits for the token before to be taken, and that for having come. This follows from what the
         sequencers wait for; but found out by waiting it would take a raise for each token.
         """
         offsets: list[Polyline | None] = [None] * len(self.sequencers)

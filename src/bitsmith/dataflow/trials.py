@@ -1,4 +1,4 @@
-"""FIFOs with fewer places: processes that fill large ones are held back where the frames keep their pace and bits are saved.
+"""FIFOs with fewer slots: processes that fill large ones are held back where the frames keep their pace and bits are saved.
 
 In: times of frames with FIFOs as deep as they need, and what the times become if some processes are held back. Out: times and
 depths with fewer bits of memory.
@@ -27,7 +27,7 @@ _FEW_CORNERS, _LARGE = 1 << 19, 4
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Times of some frames, with the places of FIFOs that are in use at most; ``steady`` if the last frames are alike."""
+    """Times of some frames, with the slots of FIFOs that are in use at most; ``steady`` if the last frames are alike."""
 
     known: Known
     depths: Sequence[int]
@@ -46,7 +46,7 @@ None if frames come at another pace then, or if FIFOs have more than so many bit
 
 
 def fewest_bits(plan: Plan, links: Sequence[Link], held: Held) -> Plan:
-    """The plan with large FIFOs held back to few places where that takes fewer bits, one after another.
+    """The plan with large FIFOs held back to few slots where that takes fewer bits, one after another.
 
     Where sequences have millions of corners, only a few trials may fail; if none succeeds, all other FIFOs are tried together.
     """
@@ -72,7 +72,7 @@ def has_few_corners(times: Sequence[Polyline]) -> bool:
 
 
 def _corners(times: Sequence[Polyline]) -> int:
-    return sum(len(at.places) for at in times)
+    return sum(len(at.corners) for at in times)
 
 
 def up_to(most: float, depths: Iterable[int], links: Sequence[Link]) -> list[int] | None:
