@@ -23,6 +23,7 @@ from typing import NewType
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.base.graphs import reached
 from bitsmith.base.lately import lately
 from bitsmith.dataflow.kinds import Kind, Reduce, Reorder, Rom, WidthConverter
 from bitsmith.dataflow.tokens import Grid, Stream, regrouped, union_type
@@ -140,18 +141,12 @@ class DataflowBuilder:
 
         So may any step between it and the operands. If these take as many themselves, the node is not what is late.
         """
-        cycles, todo = self.directives.reuse_factor(node.layer), [self.native_forms.get(step, step)]
+        cycles, last = self.directives.reuse_factor(node.layer), self.native_forms.get(step, step)
         seen = {self.made(arg) for arg in self.operands(node) if not self.is_constant(arg)}
         if not self.directives.parallel or any(self.stream(made).tokens > cycles for made in seen):
             return False
-        while todo:
-            between = todo.pop()
-            if between not in seen:
-                if self.stream(between).tokens > cycles:
-                    return True
-                seen.add(between)
-                todo += self.steps[between].args
-        return False
+        between = reached({last} - seen, lambda one: {*self.steps[one].args} - seen)
+        return any(self.stream(one).tokens > cycles for one in between)
 
     def native_parallelism(self, node: NodeId) -> int:
         """The number of positions in a token of a node's native form; 1 if a position takes several tokens."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bitsmith.base.graphs import reached
 from bitsmith.dataflow.engine_layer import windows_over
 from bitsmith.dataflow.tokens import union_type
 from bitsmith.ir import ops
@@ -338,13 +339,11 @@ def _unit(
 
 def _between(builder: DataflowBuilder, place: NodeId, source: NodeId) -> frozenset[NodeId]:
     """``place`` and all that it is made of after ``source``."""
-    behind, left = set[NodeId](), [place]
-    while left:
-        one = left.pop()
-        if one not in behind and one > source and not builder.is_constant(one):
-            behind.add(one)
-            left += builder.operands(builder.program.nodes[one])
-    return frozenset(behind)
+
+    def after(nodes: Sequence[NodeId]) -> list[NodeId]:
+        return [node for node in nodes if node > source and not builder.is_constant(node)]
+
+    return frozenset(reached(after([place]), lambda node: after(builder.operands(builder.program.nodes[node]))))
 
 
 def extended(builder: DataflowBuilder, unit: Unit) -> Unit:
