@@ -177,8 +177,25 @@ def test_a_model_that_is_refused_with_calibration_data_is_read_once(monkeypatch:
 def test_calibration_data_that_do_not_fit_a_module_are_named() -> None:
     with pytest.raises(UnsupportedError, match=r"check \[\(6, 3\)\], the shape of a sample .* calibration data"):
         bitsmith.convert(nn.Linear(4, 2), calibration=np.zeros((5, 6, 3)))
-    with pytest.raises(InputDataError, match="arrays 'x', 'y' for a model whose inputs have no names yet"):
-        bitsmith.convert(nn.Linear(4, 2), calibration={"x": np.zeros((5, 4)), "y": np.zeros(5)})
+    with pytest.raises(InputDataError, match="arrays 'x', 'z' for a model whose inputs are 'input'"):
+        bitsmith.convert(nn.Linear(4, 2), calibration={"x": np.zeros((5, 4)), "z": np.zeros(5)})
+
+
+class _Scaled(nn.Module):
+    def forward(self, x: Tensor, scale: Tensor, offset: Tensor | None = None) -> Tensor:
+        return x * scale if offset is None else x * scale + offset
+
+
+def test_calibration_data_have_the_names_of_arguments() -> None:
+    rng = np.random.default_rng(0)
+    x, scale = rng.normal(size=(20, 4)).astype(np.float32), rng.uniform(1, 2, (20, 1)).astype(np.float32)
+    model = bitsmith.convert(_Scaled(), calibration={"scale": scale, "x": x})
+    assert model.network.input_shapes() == {"x": (4,), "scale": (1,)}
+    np.testing.assert_allclose(model.predict({"scale": scale, "x": x}), x * scale, atol=1e-3)
+    with pytest.raises(
+        InputDataError, match="arrays 'x', 'offset' for a model whose inputs are 'x', 'scale', 'offset'"
+    ):
+        bitsmith.convert(_Scaled(), calibration={"x": x, "offset": x})
 
 
 class Moved(nn.Module):

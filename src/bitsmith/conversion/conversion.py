@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from numpy.typing import ArrayLike
+
 from bitsmith.base.progress import tell, warn
 from bitsmith.building.job import Target, circuit_program, directives_of
 from bitsmith.building.notes import notes_on_settings
@@ -135,17 +137,17 @@ class _Read:
         reading = ReadOptions(weights=weights, **among(ReadingOptions, options))
         reading = replace(reading, input_shape=shape) if reading.input_shape is None else reading
         if data is not None and reading.input_shape is None:
-            shapeless = framework.shapeless is not None and framework.shapeless.is_one(model)
-            needed = shapeless and reading.example is None
+            shapeless = framework.shapeless if reading.example is None else None
+            if shapeless is not None and not shapeless.is_one(model):
+                shapeless = None
             try:
-                reading = replace(reading, seen=shapes_of(without_labels(data)))
+                data = without_labels(data)
+                if shapeless is not None and isinstance(data, Mapping):
+                    data = _in_order(data, shapeless.arguments(model))
+                reading = replace(reading, seen=shapes_of(data))
             except InputDataError:
-                if needed:
+                if shapeless is not None:
                     raise  # of other models data are checked when inputs are known
-            if needed and isinstance(data, Mapping):
-                names = ", ".join(map(repr, data))
-                remedy = "give input_shape, or an array for each input, in order: calibration=[x]"
-                raise InputDataError(f"arrays {names} for a model whose inputs have no names yet", remedy=remedy)
         return _Read(read_as(framework, model, reading), config, options)
 
     def network(self) -> Network:
@@ -168,6 +170,22 @@ class _Read:
 
         decided = chosen.model.bits or self.options.get("bits") is not None
         return Source(network, calibration, None if decided else changed)
+
+
+def _in_order(data: Mapping[str, ArrayLike], names: Sequence[str]) -> list[ArrayLike]:
+    """Arrays by name for the first of the arguments of these ``names``, in the order of these.
+
+    Raises:
+        InputDataError: other names, or a name that is left out before them.
+    """
+    first = names[: len(data)]
+    if set(data) != set(first):
+        listed = ", ".join(map(repr, data))
+        raise InputDataError(
+            f"arrays {listed} for a model whose inputs are {', '.join(map(repr, names)) or 'without names'}",
+            accepted="arrays by the names of the first arguments, or in their order: calibration=[x]",
+        )
+    return [data[name] for name in first]
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,10 +92,12 @@ class Shapeless:
 
     Args:
         is_one: True of such a model.
+        arguments: the names of the tensors that it takes, in order.
         weights: the elements of its trained tensors, by their names there.
     """
 
     is_one: Callable[[object], bool]
+    arguments: Callable[[object], tuple[str, ...]]
     weights: Callable[[object], Mapping[str, Floats]]
 
 

@@ -5,7 +5,7 @@ from typing import cast
 from bitsmith.frontends.files.archive import first_member
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, Shapeless, own_inputs
 from bitsmith.frontends.torch.live import TorchModel, is_live, is_module
-from bitsmith.frontends.torch.outputs import layer_results, torch_outputs, weights
+from bitsmith.frontends.torch.outputs import arguments, layer_results, torch_outputs, weights
 from bitsmith.layers.network import Network
 
 
@@ -35,6 +35,6 @@ TORCH = Framework(
     read=_read,
     outputs=torch_outputs,
     layer_results=layer_results,
-    shapeless=Shapeless(is_module, weights),
+    shapeless=Shapeless(is_module, arguments, weights),
     with_inputs=own_inputs,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,14 @@ def torch_outputs(asked: ModelRun) -> FrameworkRun | None:
 def layer_results(model: object, network: Network, inputs: Sequence[Numbers]) -> Mapping[str, Floats]:
     """Results of the modules within a live module, by their paths; empty of others, and of TorchScript, which takes no hooks."""
     return module_results(model, inputs) if is_module(model) and not is_script(model) else {}
+
+
+def arguments(model: object) -> tuple[str, ...]:
+    """The names of the arguments that ``forward()`` of a live module takes in order; none of others."""
+    if not is_module(model):
+        return ()
+    taken = signature(model.forward).parameters.values()
+    return tuple(each.name for each in taken if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD))
 
 
 def weights(model: object) -> Mapping[str, Floats]:
