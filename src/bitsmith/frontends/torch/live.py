@@ -53,6 +53,10 @@ _CHOICES = (
     "torch.where(condition, a, b) computes both and chooses, which a circuit can do; slices need sizes that are known, and "
     "loops a number of rounds"
 )
+_MASKS = (
+    "repeat a mask of the heads for any number of samples: attn_mask=mask.repeat(x.shape[0], 1, 1); or, of an input of axes "
+    "(samples, heads, queries, keys), attn_mask=mask.flatten(0, 1)"
+)
 _CALL = re.compile(r'raised this error:\n  File "([^"]+)", line (\d+), in .*\n *(.+)')
 """The line of the user's that torch names."""
 
@@ -169,6 +173,8 @@ def _reason(text: str) -> tuple[str, str]:
         return f"a choice or a size that depends on the data{line}", _CHOICES
     if "cache_utils" in text:
         return "a cache of earlier words among its results", "set model.config.use_cache = False"
+    if "3D attn_mask" in text:
+        return "a mask of attention for a fixed number of samples: its first axis has each head of each sample", _MASKS
     if "return_types" in text:
         return "a result of torch.return_types, as x.max(1) has", "return a tuple, tuple(x.max(1)), or x.max(1).values"
     first, _, _ = text.partition("\n\n")

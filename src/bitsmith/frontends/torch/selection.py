@@ -21,9 +21,17 @@ def _repeat(call: Call) -> Result:
     x, shapes = call.tensor(), call.shapes(call.named("repeats", "dims"))
     grown = [axis for axis in range(len(shapes[0])) if len({sizes[axis] for sizes in shapes}) > 1]
     if grown:
+        axis, merged = grown[0], call.build.within("merged")
         x = shape.unsqueeze(call.build, x, range(len(shapes[0]) - x.rank))
+        own, before = x.dims[axis], x.dims[:axis]
+        if apart := x.batch is None and own != 1:  # whole copies follow each other, one or more for each sample
+            x, grown = shape.unsqueeze(merged, x, [axis]), [axis]
+            shapes = [(*sizes[: axis + 1], 1, *sizes[axis + 1 :]) for sizes in shapes]
         wanted = [[size if axis in grown else 1 for axis, size in enumerate(sizes)] for sizes in shapes]
         x = shape.expand(call.build, x, wanted)
+        if apart:
+            shapes = [(*sizes[: axis + 1], *sizes[axis + 2 :]) for sizes in shapes]
+            x = shape.view(merged, x, [(*before, sizes[axis] * own, *x.dims[axis + 2 :]) for sizes in shapes])
     return selection.tile(call.build, x, [1 if axis in grown else size for axis, size in enumerate(shapes[0])])
 
 
@@ -32,7 +40,14 @@ def _repeat_interleave(call: Call) -> Result:
         raise UnsupportedError("repeat_interleave of all axes", accepted="one axis")
     call.ignore("output_size")  # which the result's description has
     counts = np.atleast_1d(call.weight("repeats")).astype(int).tolist()
-    return selection.repeat(call.build, call.tensor(), call.integer("dim"), counts)
+    x, dim = call.tensor(), call.integer("dim")
+    if x.batch is not None and x.counted(dim) == x.batch.axis and len(counts) == 1:  # copies of a sample stay beside it
+        axis, merged, shapes = x.batch.axis, call.build.within("merged"), call.build.sizes(x)
+        copies = shape.unsqueeze(merged, x, [axis + 1])
+        wanted = [counts[0] if place == axis + 1 else 1 for place in range(copies.rank)]
+        copies = shape.expand(call.build, copies, [wanted] * len(shapes))
+        return shape.view(merged, copies, [(*s[:axis], s[axis] * counts[0], *s[axis + 1 :]) for s in shapes])
+    return selection.repeat(call.build, x, dim, counts)
 
 
 def _range(call: Call, x: Value) -> tuple[int, range] | None:
