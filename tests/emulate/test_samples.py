@@ -38,6 +38,7 @@ HELD: dict[str, Callable[[Path], Samples]] = {
     "a path": lambda folder: Path(saved(folder)),
     "a pair with labels": lambda folder: (X, LABELS),
     "a pair with one-hot labels": lambda folder: (X, ONE_HOT),
+    "labels with weights": lambda folder: (X, ONE_HOT, np.ones(200)),
     "a loader of PyTorch": lambda folder: DataLoader(TensorDataset(torch.tensor(X), torch.tensor(LABELS)), 32),
     "a generator of pairs": lambda folder: batches(),
     "a generator of batches": lambda folder: (x for x, _ in batches()),
@@ -88,6 +89,12 @@ def test_inputs_may_be_together_beside_labels(data: Arrays) -> None:
     assert np.array_equal(labels[0], LABELS)
 
 
+@pytest.mark.parametrize("labels", [LABELS, (LABELS, X), [X, LABELS], {"a": LABELS, "b": X}])
+def test_inputs_may_be_together_before_a_model_tells_how_many(labels: object) -> None:
+    for data in ((X, 2 * X), [X, 2 * X], {"a": X, "b": 2 * X}):
+        assert without_labels((data, labels)) is data  # type: ignore[arg-type]  # labels of several outputs
+
+
 def test_inputs_and_labels_may_be_named_x_and_y(tmp_path: Path) -> None:
     """Those of a model with two inputs are its inputs."""
     np.savez(tmp_path / "d.npz", x=X, y=LABELS)
@@ -122,6 +129,29 @@ def test_several_inputs_and_their_labels(tmp_path: Path) -> None:
         assert str(bitsmith.convert(model, tmp_path, calibration=held)) == expected
 
 
+@pytest.mark.parametrize(
+    "batch",
+    [
+        lambda x, y: (x, 2 * x),
+        lambda x, y: ((x, 2 * x), y),
+        lambda x, y: ([x, 2 * x], y, y),
+        lambda x, y: {"b": 2 * x, "a": x},
+        lambda x, y: ({"b": 2 * x, "a": x}, y),
+    ],
+)
+def test_batches_of_several_inputs(batch: Callable[[np.ndarray, np.ndarray], object], tmp_path: Path) -> None:
+    first, second = keras.Input((5,), name="a"), keras.Input((5,), name="b")
+    model = keras.Model([first, second], keras.layers.Add()([first, second]))
+    expected = str(bitsmith.convert(model, tmp_path, calibration=[X, 2 * X]))
+    for held in ((batch(x, y) for x, y in batches()), batch(X, LABELS)):
+        assert str(bitsmith.convert(model, tmp_path, calibration=held)) == expected
+    module = torch.nn.Bilinear(5, 5, 2)
+    first, second = ("input1", "input2")
+    named = batch(X, LABELS)
+    if not isinstance(named, dict) and not isinstance(named[0], dict):  # type: ignore[index]
+        assert bitsmith.convert(module, tmp_path, calibration=named).network.inputs == (first, second)
+
+
 def test_an_endless_loader_ends() -> None:
     def endless() -> Iterator[np.ndarray]:
         while True:
@@ -148,7 +178,9 @@ def test_batches_without_labels() -> None:
     assert np.array_equal(arrays_of((part, None) for part in (X[:3], X[3:5])), X[:5])
 
 
-@pytest.mark.parametrize("data", [[X, X[:, :3]], [X, (X, LABELS)], [X, 1.0]])
+@pytest.mark.parametrize(
+    "data", [[X, X[:, :3]], [X, (X, LABELS)], [X, 1.0], [{"a": X}, {"b": X}], [{"a": X}, X], [((X, X), X), (X, X)]]
+)
 def test_batches_that_differ_are_named(data: list[object]) -> None:
     with pytest.raises(InputDataError, match=r"batches of a .*iterator that differ"):
         arrays_of(iter(data))
