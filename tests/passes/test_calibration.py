@@ -35,7 +35,7 @@ from bitsmith.layers.quantization.steps import BinaryTanh
 from bitsmith.layers.settings import Bits, Settings, Strategy
 from bitsmith.layers.settled import told_apart
 from bitsmith.layers.shape import Reshape
-from bitsmith.passes.network.calibration import _joined, _unlike_features, calibrate
+from bitsmith.passes.network.calibration import CALIBRATION_SAMPLES, _joined, _unlike_features, calibrate, looked_at
 from bitsmith.report.summary import input_format
 
 RANGES = np.array([3000.0, 0.07, 5.0, 0.0, 200.0])
@@ -361,3 +361,23 @@ def test_features_whose_ranges_differ_eightfold_are_unlike(least: float, unlike:
     assert _unlike_features(NetworkNode("x", Input((4, 3))), batch) == unlike
     assert _unlike_features(NetworkNode("x", Input((3,))), batch[:, 0]) == unlike
     assert not _unlike_features(NetworkNode("x", Input(())), batch[:, 0, 0])
+
+
+@pytest.mark.parametrize("sizes", [(5,), (3, 4, 5), (600,)])
+def test_of_many_samples_all_that_a_range_needs_count(sizes: tuple[int, ...]) -> None:
+    """Sorted data, or rare ones at the end, are not those at the beginning."""
+    row = np.random.default_rng(0).uniform(-1.0, 1.0, sizes).astype(np.float32)
+    x = np.multiply.outer(np.linspace(0.01, 1.0, 9000, dtype=np.float32), row)
+    x[8999, ..., -1], x[4321, ..., 0] = 77.0, -55.0
+    kept, beside = looked_at([x, np.arange(9000.0)])
+    assert len(kept) == len(beside) <= CALIBRATION_SAMPLES
+    assert (kept.min(), kept.max()) == (-55.0, 77.0) and np.array_equal(x[beside.astype(int)], kept)
+    if sizes != (600,):
+        assert np.array_equal(np.ptp(kept.reshape(-1, 5), axis=0), np.ptp(x.reshape(-1, 5), axis=0))
+    assert len(looked_at([x[:8192]])[0]) == 8192
+
+
+def test_sorted_calibration_data_give_the_range_of_all_of_them() -> None:
+    x = np.linspace(0.0, 1000.0, 20000).reshape(-1, 1) * np.ones(5)
+    op = input_of(network(Dense(as_weights(np.ones((5, 2))))), x)
+    assert int(op.hi.max()) * 2.0 ** -int(op.frac.max()) >= 999.0

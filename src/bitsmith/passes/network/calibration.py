@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.base.blas import one_thread
 from bitsmith.errors import InputDataError
@@ -30,7 +31,10 @@ _CHUNK_ELEMENTS = 1 << 22
 """Elements of the largest tensor that are held at once."""
 
 CALIBRATION_SAMPLES = 8192
-"""Samples of calibration data that are looked at: the first ones."""
+"""Samples of calibration data that are looked at, at most."""
+
+_MOST_ENDS = CALIBRATION_SAMPLES // 8
+"""Most of them that are looked at because they reach the end of a channel's range."""
 
 _LIKE_RANGES = 3
 """Features whose ranges differ by fewer powers of two are not worth formats of their own."""
@@ -130,6 +134,24 @@ def _are_scaled_integers(seen: ObservedRange, step: float) -> bool:
     lowest = seen.lo == 0.0 or seen.lo <= step - end
     highest = end - step <= seen.hi <= (end if end == 1.0 else end - step)
     return lowest and highest and seen.hi - seen.lo >= (_LEVELS - 1) * step
+
+
+def looked_at(calibration: Sequence[Floats]) -> list[Floats]:
+    """The samples of calibration data that count: evenly spaced ones of too many, and those at the ends of inputs' ranges."""
+    count = len(calibration[0])
+    if count <= CALIBRATION_SAMPLES:
+        return [*calibration]
+    ends = np.unique(np.concatenate([_at_ends(batch, _MOST_ENDS // len(calibration)) for batch in calibration]))
+    spaced = np.linspace(0, count - 1, CALIBRATION_SAMPLES - len(ends)).astype(np.int64)
+    rows = np.union1d(spaced, ends)
+    return [batch[rows] for batch in calibration]
+
+
+def _at_ends(batch: Floats, most: int) -> npt.NDArray[np.intp]:
+    """The numbers of the samples that reach the ends of each channel, or of the whole where these are more than ``most``."""
+    channels = batch.shape[-1] if batch.ndim > 1 and 2 * batch.shape[-1] <= most else 1
+    positions = batch.reshape(len(batch), -1, channels)
+    return np.concatenate([positions.max(axis=1).argmax(axis=0), positions.min(axis=1).argmin(axis=0)])
 
 
 def without_range(network: Network, calibration: Sequence[Floats]) -> str:
@@ -330,7 +352,7 @@ def _checked(network: Network, calibration: Sequence[Floats]) -> list[Floats]:
         )
     batches = []
     for name, data in zip(network.inputs, calibration, strict=True):
-        batch = np.asarray(data, dtype=np.float64)[:CALIBRATION_SAMPLES]
+        batch = np.asarray(data, dtype=np.float64)
         layer = network.node(name).layer
         assert isinstance(layer, Input)
         if batch.shape[1:] != layer.shape or len(batch) == 0:
@@ -342,4 +364,4 @@ def _checked(network: Network, calibration: Sequence[Floats]) -> list[Floats]:
         if bad := int(np.count_nonzero(~np.isfinite(batch))):
             raise InputDataError.not_finite(name, bad, batch.size)
         batches.append(batch)
-    return batches
+    return looked_at(batches)

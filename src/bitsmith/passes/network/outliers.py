@@ -17,7 +17,7 @@ import numpy.typing as npt
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Outliers
-from bitsmith.passes.network.calibration import CALIBRATION_SAMPLES
+from bitsmith.passes.network.calibration import looked_at
 
 Samples: TypeAlias = npt.NDArray[np.bool_]
 """True for some of the samples."""
@@ -43,7 +43,7 @@ class Outlying:
 
 def settle_outliers(network: Network, calibration: Sequence[Floats]) -> tuple[list[Floats], tuple[str, ...]]:
     """The calibration data (a batch per input) without samples that are to saturate, and what is said of outliers."""
-    batches = [batch[:CALIBRATION_SAMPLES] for batch in calibration]
+    batches = looked_at(calibration)
     kept = np.ones(len(batches[0]), dtype=np.bool_)
     notes = []
     for name, batch in zip(network.inputs, batches, strict=True):
