@@ -81,6 +81,13 @@ REFUSED: dict[str, tuple[str, str, str, type[BitsmithError], str]] = {
     "scale of 0": ("ranges", r'"as_float": 0.1\b', '"as_float": 0.0', ModelFileError, "makes no grid"),
     "huge codes": ("ranges", r'"as_int": -127\b', f'"as_int": {-(1 << 40)}', ModelFileError, "makes no grid"),
     "no codes": ("ranges", r'"as_int": -127\b', '"as_int": 127', ModelFileError, "makes no grid"),
+    "between codes": (
+        "ranges",
+        r'"zero_point", "arg": \{"as_int": 3\}',
+        '"zero_point", "arg": {"as_float": 3.5}',
+        UnsupportedError,
+        "a zero point between codes",
+    ),
     "two scales": ("ranges", r'"as_float": 0.037\b', '"as_float": 0.04', UnsupportedError, "another way"),
     "arithmetic": ("tensors", "aten.permute.default", "aten.neg.default", UnsupportedError, "arithmetic on the codes"),
     "an axis": (
@@ -139,3 +146,30 @@ def test_fake_quantization_of_live_modules() -> None:
     np.testing.assert_array_equal(network.evaluate([x])[network.outputs[0]], wanted)
     kinds = {type(node.layer).__name__ for node in network.nodes}
     assert kinds == {"Input", "Quantize", "Dense", "ReLU"}
+
+
+def test_zero_points_between_codes_of_tables() -> None:
+    """PT2E's quantizer of embeddings has them: folded codes, and trained numbers that the program rounds to codes."""
+    torch = pytest.importorskip("torch")
+    from torch.ao.quantization.fx import _decomposed  # noqa: F401  (its operators)
+
+    ops = torch.ops.quantized_decomposed
+
+    class Rows(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("codes", torch.randint(0, 256, (10, 4), dtype=torch.uint8))
+            self.rows = torch.nn.Parameter(torch.randn(10, 4))
+            self.register_buffer("scales", torch.rand(10) / 50 + 0.01)
+            self.register_buffer("zeros", 100.0 + torch.rand(10))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            grid = self.scales, self.zeros, 0, 0, 255, torch.uint8
+            tables = self.codes, ops.quantize_per_channel(self.rows, *grid)
+            return torch.cat([torch.embedding(ops.dequantize_per_channel(codes, *grid), x) for codes in tables], -1)
+
+    torch.manual_seed(0)
+    module, x = Rows(), np.arange(10).reshape(5, 2)
+    wanted = module(torch.from_numpy(x)).detach().numpy()
+    network = read_model(module, ReadOptions(example=torch.from_numpy(x)))
+    np.testing.assert_allclose(network.evaluate([x.astype(float)])[network.outputs[0]], wanted, rtol=1e-6)

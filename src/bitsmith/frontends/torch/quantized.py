@@ -54,12 +54,21 @@ class _Grid:
         """The codes of a computed tensor."""
         if self.scale.size != 1 or self.zero.size != 1:
             raise UnsupportedError("several scales for a computed tensor", accepted="one scale")
+        if not self._holds_zero:
+            raise UnsupportedError(
+                "a zero point between codes of a computed tensor", accepted="integers as zero points"
+            )
         return Codes(Fraction(self.step.item()), int(self.zero.item()), self.lo, self.hi, self.kind)
 
     @property
     def step(self) -> Floats:
         """Factor of codes."""
         return as_weights(self.scale.astype(np.float32))
+
+    @property
+    def _holds_zero(self) -> bool:
+        """True if zero points are integers; embeddings of PT2E have others."""
+        return bool(np.array_equal(self.zero, np.rint(self.zero)))
 
     def quantizer(self, build: Builder, x: Value) -> Quantizer:
         """Return the quantizer of a computed tensor."""
@@ -68,12 +77,14 @@ class _Grid:
         return Quantizer.uniform(scale, codes.lo - codes.zero, codes.hi - codes.zero, step=codes.scale)
 
     def rounded(self, values: Floats) -> Floats:
-        """The codes of trained values, as PyTorch computes them."""
+        """The codes of trained values, as PyTorch computes them, which cuts off what zero points between codes add."""
         products = values.astype(np.float32) * _inverse(self.scale)
-        return as_weights(np.clip(np.rint(products) + self.zero, self.lo, self.hi))
+        return as_weights(np.trunc(np.clip(np.rint(products) + self.zero, self.lo, self.hi)))
 
     def numbers(self, codes: Floats, label: str) -> Value:
-        """Return the real numbers of trained codes."""
+        """Return the real numbers of trained codes; there is no grid of them where zero points are between codes."""
+        if not self._holds_zero:
+            return constant((codes - self.zero) * self.step, label)
         zero = self.zero.astype(np.int64)
         lo, hi = int(codes.min(initial=self.lo)), int(codes.max(initial=self.hi))
         return constant((codes - zero) * self.step, label, quantizer=Quantizer.uniform(self.step, lo - zero, hi - zero))
@@ -120,12 +131,12 @@ def _operands(call: Call, x: Value, *names: str, steps: int = 0) -> list[Floats]
 
 
 def _checked(call: Call, grid: _Grid) -> _Grid:
-    whole = np.array_equal(grid.zero, np.rint(grid.zero)) and float(np.abs(grid.zero).max(initial=0)) < _MOST
-    if not whole or not _are_scales(grid.scale) or not -_MOST < grid.lo < grid.hi < _MOST:
+    zeros = bool(np.all(np.abs(grid.zero) < _MOST))
+    if not zeros or not _are_scales(grid.scale) or not -_MOST < grid.lo < grid.hi < _MOST:
         raise ModelFileError(
             f"codes {grid.lo}..{grid.hi} with a scale or a zero point that makes no grid",
             where=call.build.where,
-            accepted="positive scales, integers as zero points, at most 32 bits",
+            accepted="positive scales, zero points and codes of at most 32 bits",
         )
     return grid
 
