@@ -180,7 +180,7 @@ def test_the_overlay_starts_the_function(tmp_path: Path, monkeypatch: pytest.Mon
     program = branches()
     _, interface = generated(program, ARRAYS[1], ARRAYS[0], ARRAYS[2])
     text = driver(DrivenCircuit(program, interface, {}, 1, WIDEST_BYTES, registers=False))
-    core = core_of(Target(Path(), "net", "", 10.0), interface, DIALECTS["vivado"].ip, (), text, "net_axi")
+    core = core_of(Target(Path(), "net", "", 10.0), "net", interface, DIALECTS["vivado"].ip, (), text, "net_axi")
     for name, content in software("overlay.py", core).items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)

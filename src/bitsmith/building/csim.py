@@ -23,6 +23,7 @@ from bitsmith.flows.run import Computed, Converted, Flow
 from bitsmith.hls import HlsProject, HlsTarget, write_project
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.dialects.dialect import Dialect
+from bitsmith.hls.names import top_identifier
 from bitsmith.hls.words import Raws, Words, given_weights, pack, unpack
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import TensorType
@@ -83,7 +84,7 @@ class HlsCode:
             arrays = self.dialect.arrays
             self.dialect = replace(self.dialect, arrays=replace(arrays, parameter=arrays.vector))
         self.target = HlsTarget(
-            target.project_name,
+            top_identifier(target.project_name),
             target.part,
             target.clock_period_ns,
             100.0 * target.clock_uncertainty,

@@ -45,7 +45,7 @@ def hls_core(code: HlsCode, board: SystemBoard) -> tuple[Core, Mapping[str, str]
     frame = selftest_frame(job.program)
     driven = DrivenCircuit(job.program, interface, {}, 1, WIDEST_BYTES, registers=False, frame=frame)
     narrow = with_beats(interface, WIDEST_BYTES)
-    core = core_of(job.target, narrow, tool, tuple(files), driver(driven), axi_name(project.top))
+    core = core_of(job.target, project.top, narrow, tool, tuple(files), driver(driven), axi_name(project.top))
     if in_memory:
         return replace(core, memory_ports=tuple(memory_names(project).values())), files
     return replace(core, bare_metal=bare_metal(driven, transport_of(board))), files

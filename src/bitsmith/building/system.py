@@ -103,7 +103,7 @@ def rtl_core(
         frame=frame,
         watched=watched,
     )
-    core = core_of(target, narrow, None, tuple(f"rtl/{name}" for name in names), driver(driven), module)
+    core = core_of(target, interface.top, narrow, None, tuple(f"rtl/{name}" for name in names), driver(driven), module)
     files_in_c = bare_metal(driven, transport_of(board))
     core = replace(core, bare_metal=files_in_c, memory_ports=master_names(narrow) if in_memory else ())
     files = together(texts, library.library((*library.BEATS_LIBRARY, *below)))
@@ -185,12 +185,18 @@ def _memory(narrow: Interface, counted: Text | None) -> tuple[str, Mapping[str, 
 
 
 def core_of(
-    target: Target, narrow: Interface, ip_tool: IpTool | None, sources: tuple[str, ...], text: str, module: str
+    target: Target,
+    top: str,
+    narrow: Interface,
+    ip_tool: IpTool | None,
+    sources: tuple[str, ...],
+    text: str,
+    module: str,
 ) -> Core:
-    """A circuit with the streams ``narrow`` and the driver ``text``, for ``target``."""
+    """The circuit ``top`` with the streams ``narrow`` and the driver ``text``, for ``target``."""
     period, percent = target.clock_period_ns, 100.0 * target.clock_uncertainty
     taken, given = (parse_precision(each) if each else None for each in (target.bus_input, target.bus_output))
-    return Core(target.project_name, narrow, ip_tool, sources, text, module, period, percent, words=(taken, given))
+    return Core(top, narrow, ip_tool, sources, text, module, period, percent, words=(taken, given))
 
 
 def bitstream(system: System, needs: tuple[str, ...]) -> Stage:

@@ -2,6 +2,9 @@
 
 import re
 
+from bitsmith.rtl.names import KEYWORDS as VERILOG_KEYWORDS
+from bitsmith.rtl.names import VHDL_KEYWORDS
+
 _RESERVED = """
 alignas alignof and and_eq asm auto bitand bitor bool break case catch char char8_t char16_t char32_t class co_await
 co_return co_yield compl concept const const_cast consteval constexpr constinit continue decltype default delete do
@@ -40,6 +43,12 @@ def identifier(text: str) -> str:
         name = f"n{name}"
     taken = name in KEYWORDS or name == name.upper() or name.endswith("_t") or name.startswith(("hls_", "ihc_"))
     return f"{name}_n" if taken else name
+
+
+def top_identifier(text: str) -> str:
+    """``text`` as the name of a top function, whose circuit has it, too: no word of Verilog or VHDL, which tools rename."""
+    name = identifier(text)
+    return f"{name}_n" if name.lower() in VERILOG_KEYWORDS | VHDL_KEYWORDS else name
 
 
 def comment(text: str) -> str:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import ProgramError
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
-from bitsmith.rtl.names import Wrapper
+from bitsmith.rtl.names import VHDL_KEYWORDS, Wrapper
 from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.version import version_numbers
 
@@ -28,17 +28,6 @@ Words = npt.NDArray[np.uint32]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _BASIC = re.compile(r"[a-z](_?[a-z0-9])*", re.ASCII | re.IGNORECASE)
-_WORDS = """
-abs access after alias all and architecture array assert attribute begin block body buffer bus case component
-configuration constant context default disconnect downto else elsif end entity exit file for force function generate
-generic group guarded if impure in inertial inout is label library linkage literal loop map mod nand new next nor not
-null of on open or others out package parameter port postponed procedure process property protected pure range record
-register reject release rem report restrict return rol ror select sequence severity shared signal sla sll sra srl
-strong subtype then to transport type unaffected units until use variable vmode vprop vunit wait when while with xnor
-xor
-"""
-_RESERVED = frozenset(_WORDS.split())
-"""Reserved words (IEEE 1076-2008, 15.10)."""
 _RESETS = 64
 _FACTOR = 40
 """The bench waits so many times the planned cycles for a frame, and some for resets, before it gives up."""
@@ -105,7 +94,7 @@ def _mode(port: Port) -> str:
 
 def _vhdl(name: str) -> str:
     """A name as VHDL has it: extended where it is not a basic one."""
-    return name if _BASIC.fullmatch(name) and name.lower() not in _RESERVED else f"\\{name}\\"
+    return name if _BASIC.fullmatch(name) and name.lower() not in VHDL_KEYWORDS else f"\\{name}\\"
 
 
 def fusesoc_core(interface: Interface, axi_stream: Sequence[str], axi_lite: Sequence[str]) -> str:

@@ -25,6 +25,18 @@ vectored virtual void wait wait_order wand weak weak0 weak1 while wildcard wire 
 KEYWORDS = frozenset(_RESERVED.split())
 """Reserved words (IEEE 1800-2017, annex B)."""
 
+_RESERVED_BY_VHDL = """
+abs access after alias all and architecture array assert attribute begin block body buffer bus case component
+configuration constant context default disconnect downto else elsif end entity exit file for force function generate
+generic group guarded if impure in inertial inout is label library linkage literal loop map mod nand new next nor not
+null of on open or others out package parameter port postponed procedure process property protected pure range record
+register reject release rem report restrict return rol ror select sequence severity shared signal sla sll sra srl
+strong subtype then to transport type unaffected units until use variable vmode vprop vunit wait when while with xnor
+xor
+"""
+VHDL_KEYWORDS = frozenset(_RESERVED_BY_VHDL.split())
+"""Reserved words (IEEE 1076-2008, 15.10), which are the same in capitals."""
+
 _MAX_LENGTH = 64
 
 

@@ -26,7 +26,7 @@ class Core:
     """A circuit with AXI4-Streams of beats.
 
     Args:
-        top: name of the project.
+        top: name of the circuit, of which the project's is made.
         interface: its streams; a token is a beat.
         ip_tool: what makes an IP of its C++; None of SystemVerilog.
         sources: paths inside the project, all that logic synthesis reads of RTL.

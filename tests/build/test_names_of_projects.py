@@ -1,0 +1,51 @@
+"""A circuit has one name in all files and commands, also where that of its project is no name of a module or function."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.build.test_plan_goldens import CASES, model, stand_ins
+
+NAMES = {
+    "untyped": {"rtl": "untyped_", "hls": "untyped_n"},
+    "MLP": {"rtl": "MLP", "hls": "MLP_n"},
+    "Entity": {"rtl": "Entity", "hls": "Entity_n"},
+    "quick_": {"rtl": "quick", "hls": "quick"},
+}
+"""What a circuit in SystemVerilog and one in C++ are called: words of the languages, a macro, an ending underscore."""
+ASKED = (
+    *("rtl", "rtl-ulx3s", "rtl-vivado", "rtl-kv260-memory", "rtl-alveo-u250", "rtl-de10-nano"),
+    *("vitis", "vitis-alveo-u250", "vitis-pynq-z2-memory", "catapult", "libero", "oneapi", "quartus"),
+)
+TITLES = {"bitsmith.json", "bitsmith.lock", "Makefile", "stages.mk"}
+"""Files that name the project itself."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def all_tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in stand_ins(tmp_path_factory.mktemp("tools")).items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.mark.parametrize("case", ASKED)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_circuit_has_one_name(name: str, case: str) -> None:
+    keys, asked = CASES[case]
+    top = NAMES[name]["rtl" if case.startswith("rtl") else "hls"]
+    plan = model({**keys, "ProjectName": name}).plan(**asked)
+    files = {path: text for path, text in plan.files().items() if isinstance(text, str) and path not in TITLES}
+    commands = [
+        " ".join(map(str, (*command.argv, *command.outputs)))
+        for stage in plan.stages
+        for command in stage.flow().commands(Path("project"), stage.find())
+    ]
+    said = "\n".join([*files, *files.values(), *commands]).replace(f"{top}_<weights>", "")
+    words = set(re.findall(rf"(?<![A-Za-z0-9_]){re.escape(name.strip('_'))}\w*", said))
+    wrong = {word for word in words if not re.fullmatch(rf"({top}|{top.upper()})(_[A-Za-z0-9]\w*)?", word)}
+    assert words and not wrong
