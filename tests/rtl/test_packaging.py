@@ -30,14 +30,17 @@ def stubs(commands: str) -> str:
 @pytest.mark.parametrize("kind", KINDS)
 def test_vivado_script(tmp_path: Path, kind: str) -> None:
     each = made(kind)
+    folder = tmp_path / "a project"
+    folder.mkdir()
     packager = "package_project associate_bus_interfaces create_xgui_files update_checksums check_integrity save_core"
     prepared = (
         stubs("create_project add_files set_property update_compile_order")
         + "\nproc current_fileset {} { return sources_1 }\nnamespace eval ipx { proc current_core {} { return net_core }\n"
         + f'foreach name {{{packager}}} {{ proc $name args "puts \\"$name \\$args\\"" }} }}'
     )
-    said = spoken(tmp_path, each, "net_axil_ip.tcl", prepared)
-    added = [line.rsplit("/", 1)[1] for line in said if line.startswith("add_files ")]
+    said = spoken(folder, each, "net_axil_ip.tcl", prepared)
+    added = [line.rstrip("}").rsplit("/", 1)[1] for line in said if line.startswith("add_files ")]
+    assert f"{{{folder / 'net.sv'}}}" in "".join(said), "a path with a space is one of a list"
     files = {f"rtl/{name}" for name in each.sources} | set(each.extras)
     assert {f"rtl/{name}" for name in added} <= files
     assert {"net.sv", "net_axis.sv", "net_axil.v", "bitsmith_control.sv", "bitsmith_framer.sv"} <= set(added)

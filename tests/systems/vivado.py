@@ -117,7 +117,7 @@ class Vivado:
         return " ".join(fnmatch.filter(self._boards, arguments[-1]))
 
     def add_files(self, *arguments: str) -> str:
-        for path in map(Path, (word for word in arguments if not word.startswith("-"))):
+        for path in map(Path, self._tcl.splitlist(arguments[-1])):
             assert path.is_file(), path
             self.design.files.append(path)
         return ""
@@ -186,6 +186,7 @@ class Vivado:
         else:
             given = {arguments[0]: arguments[1]}
         target = arguments[-1]
+        assert all(Path(path).is_absolute() for path in self._tcl.splitlist(given.get("ip_repo_paths", "")))
         if target not in self.design.cells:
             return ""
         known = SETTINGS[self.design.cells[target]].split()
@@ -210,6 +211,7 @@ class Vivado:
         return "core"
 
     def make_wrapper(self, *arguments: str) -> str:
+        assert "-import" in arguments, "nothing adds it to the project"
         path = self._project / f"{self._project.name}.gen/sources_1/bd/design_1/hdl/design_1_wrapper.v"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("module design_1_wrapper; endmodule\n")

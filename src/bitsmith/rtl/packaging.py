@@ -29,7 +29,7 @@ def vivado_script(interface: Interface, files: Sequence[str]) -> str:
         f"# Makes an IP of {name} in the folder {name}_ip:  vivado -mode batch -source {name}_ip.tcl",
         "set here [file dirname [file normalize [info script]]]",
         f"create_project -in_memory {name}",
-        *(f"add_files [file join $here {file}]" for file in files),
+        *(f"add_files [list [file join $here {file}]]" for file in files),
         f"set_property top {name} [current_fileset]",
         "update_compile_order -fileset sources_1",
         f"ipx::package_project -root_dir [file join $here {name}_ip] -vendor bitsmith -library networks -taxonomy /UserIP"

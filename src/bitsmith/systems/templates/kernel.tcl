@@ -6,7 +6,7 @@ source [file join $here settings.tcl]
 set folder [file join $here ${core}_ip]
 
 create_project -force ${core}_package [file join $here ${core}_package] -part $part
-foreach source $sources { add_files -norecurse [file join $root $source] }
+foreach source $sources { add_files -norecurse [list [file join $root $source]] }
 set_property top $core [current_fileset]
 update_compile_order -fileset sources_1
 ipx::package_project -root_dir $folder -vendor bitsmith -library networks -taxonomy /KernelIP -import_files -set_current true

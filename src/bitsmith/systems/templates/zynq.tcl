@@ -44,10 +44,11 @@ if {[llength [get_board_parts -quiet $board_part]]} {
     set preset 0
 }
 if {$ip_folder ne ""} {
-    set_property ip_repo_paths [file join $root $ip_folder] [current_project]
+    set_property ip_repo_paths [list [file join $root $ip_folder]] [current_project]
     update_ip_catalog
 }
-foreach source $sources { add_files -norecurse [file join $root $source] }
+# A list, which a path with a space in it would be two words of.
+foreach source $sources { add_files -norecurse [list [file join $root $source]] }
 update_compile_order -fileset sources_1
 
 create_bd_design design_1
@@ -147,7 +148,7 @@ save_bd_design
 set design [get_files design_1.bd]
 set_property synth_checkpoint_mode None $design
 generate_target all $design
-add_files -norecurse [make_wrapper -files $design -top]
+make_wrapper -files $design -top -import
 set_property top design_1_wrapper [current_fileset]
 update_compile_order -fileset sources_1
 
