@@ -119,11 +119,16 @@ def test_the_quartus_project(tmp_path: Path) -> None:
     pins.write_text("")
     commands = (
         "load_package project_new set_global_assignment set_location_assignment set_instance_assignment "
-        "export_assignments execute_module qexec project_close"
+        "export_assignments execute_module qexec project_close project_open"
     )
     said = run(tmp_path, "system/quartus.tcl", commands)
     assert ["set_location_assignment", "PIN_AF14", "-to", "clk_clk"] in said
-    assert [words[-1] for words in said if words[0] == "execute_module"] == ["map", "fit", "asm", "sta"]
+    script = f"quartus_sta -t {pins.relative_to(tmp_path)} net_soc"
+    kinds = ("execute_module", "qexec", "project_close", "project_open")
+    steps = [words[-1] if words[1:] else words[0] for words in said if words[0] in kinds]
+    # What another program adds is lost to a project that is open meanwhile: each module saves assignments before it starts.
+    before, after = ["map", "project_close"], ["net_soc", "map", "fit", "asm", "sta", "project_close"]
+    assert steps[:-1] == [*before, script, *after]
     assert "system/export/net.rbf" in said[-1][-1]
 
 

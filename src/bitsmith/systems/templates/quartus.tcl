@@ -12,13 +12,14 @@ set_location_assignment $clock_pin -to clk_clk
 set_instance_assignment -name IO_STANDARD $io_standard -to clk_clk
 export_assignments
 execute_module -tool map
-# The processor's memory has places and standards of its own, which its generator writes down.
+# The processor's memory has places and standards of its own. Its generator's script adds them to the settings of the synthesized
+# project, which is synthesized again with them. A project that is open here would be written over these settings.
+project_close
 foreach script [glob system/${top}_soc/synthesis/submodules/hps_sdram_p0_pin_assignments.tcl] {
     qexec "quartus_sta -t $script ${top}_soc"
 }
-execute_module -tool fit
-execute_module -tool asm
-execute_module -tool sta
+project_open ${top}_soc
+foreach tool {map fit asm sta} { execute_module -tool $tool }
 project_close
 file mkdir system/export
 qexec "quartus_cpf -c -o bitstream_compression=on system/output/${top}_soc.sof system/export/$top.rbf"
