@@ -53,7 +53,7 @@ def wrapper_files(folder: Path, each: Circuit, wrapper: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("wrapper", LIBRARIES)
-@few("kind", ["loads", *KINDS, "weights", "images"], fast=2, judged=True)
+@few("kind", ["loads", *KINDS, "weights", "images", "read-back", "ecc", "layers"], fast=2, judged=True)
 def test_lint_clean(tmp_path: Path, kind: str, wrapper: str) -> None:
     files = wrapper_files(tmp_path, made(kind), wrapper)
     lint(files, f"net_{wrapper}")

@@ -100,7 +100,7 @@ def fault_registers(memories: int, first: int) -> list[str]:
     pins |= {"fault": FAULT, "read_word": "s_axi_araddr[7:2]", "value": "faults_value"}
     return [
         "wire [31:0] faults_value;",
-        instance("faults", "faults", {"MEMORIES": memories}, pins),
+        instance("faults", "fault_counters", {"MEMORIES": memories}, pins),
         f"wire [31:0] value_faults = s_axi_araddr[11:8] == 4'h{_FAULTS >> 8:x} ? faults_value : 32'd0;",
     ]
 
