@@ -34,7 +34,7 @@ def test_vivado_script(tmp_path: Path, kind: str) -> None:
     folder.mkdir()
     packager = "package_project associate_bus_interfaces create_xgui_files update_checksums check_integrity save_core"
     prepared = (
-        stubs("create_project add_files set_property update_compile_order")
+        stubs("create_project add_files set_property update_compile_order close_project")
         + "\nproc current_fileset {} { return sources_1 }\nnamespace eval ipx { proc current_core {} { return net_core }\n"
         + f'foreach name {{{packager}}} {{ proc $name args "puts \\"$name \\$args\\"" }} }}'
     )
@@ -53,7 +53,10 @@ def test_vivado_script(tmp_path: Path, kind: str) -> None:
     text = each.extras["rtl/net_axil.v"]
     assert f"ASSOCIATED_BUSIF {':'.join(buses)}," in text
     assert all(f" {bus}_tvalid," in text for bus in ports)
-    assert said[-1] == "save_core net_core"
+    assert said[-2:] == ["save_core net_core", "close_project -delete"]
+    packaged = next(line for line in said if line.startswith("package_project "))
+    assert " -force " in packaged, "a second run is an error without it"
+    assert said[0] == f"create_project -force net_axil_package {{{folder / 'net_axil_package'}}}"
 
 
 @pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh")

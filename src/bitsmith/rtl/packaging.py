@@ -28,11 +28,12 @@ def vivado_script(interface: Interface, files: Sequence[str]) -> str:
         f"# {interface.title.line}",
         f"# Makes an IP of {name} in the folder {name}_ip:  vivado -mode batch -source {name}_ip.tcl",
         "set here [file dirname [file normalize [info script]]]",
-        f"create_project -in_memory {name}",
+        # On disk, as in public scripts: none packages a project in memory.
+        f"create_project -force {name}_package [file join $here {name}_package]",
         *(f"add_files [list [file join $here {file}]]" for file in files),
         f"set_property top {name} [current_fileset]",
         "update_compile_order -fileset sources_1",
-        f"ipx::package_project -root_dir [file join $here {name}_ip] -vendor bitsmith -library networks -taxonomy /UserIP"
+        f"ipx::package_project -force -root_dir [file join $here {name}_ip] -vendor bitsmith -library networks -taxonomy /UserIP"
         " -import_files -set_current true",
         "set core [ipx::current_core]",
         f"set_property name {name} $core",
@@ -46,6 +47,7 @@ def vivado_script(interface: Interface, files: Sequence[str]) -> str:
         "ipx::update_checksums $core",
         "ipx::check_integrity $core",
         "ipx::save_core $core",
+        "close_project -delete",
     ]
     return "\n".join([*lines, ""])
 

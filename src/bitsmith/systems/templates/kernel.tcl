@@ -9,7 +9,7 @@ create_project -force ${core}_package [file join $here ${core}_package] -part $p
 foreach source $sources { add_files -norecurse [list [file join $root $source]] }
 set_property top $core [current_fileset]
 update_compile_order -fileset sources_1
-ipx::package_project -root_dir $folder -vendor bitsmith -library networks -taxonomy /KernelIP -import_files -set_current true
+ipx::package_project -force -root_dir $folder -vendor bitsmith -library networks -taxonomy /KernelIP -import_files -set_current true
 set kernel [ipx::current_core]
 set_property name $core $kernel
 foreach stream [concat $inputs $outputs] {
