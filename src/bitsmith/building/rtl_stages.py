@@ -32,7 +32,7 @@ from bitsmith.rtl import library, uart_wrapper
 from bitsmith.rtl.design import LayerPart
 from bitsmith.rtl.driver import DrivenCircuit, Frame, driver, driver_module, image_file, images
 from bitsmith.rtl.integration import bench
-from bitsmith.rtl.names import Wrapper, identifier
+from bitsmith.rtl.names import Wrapper, top_identifier
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.ranges import MOST_SAMPLES
 from bitsmith.rtl.selftest import StoredBytes, stored_bytes
@@ -72,7 +72,7 @@ class Rtl:
         self._asked = asked
         self._room = room
         self._part = room.part
-        self._top = identifier(job.target.project_name)
+        self._top = top_identifier(job.target.project_name)
 
     @cached_property
     def _circuit(self) -> Circuit:

@@ -46,9 +46,12 @@ def identifier(text: str) -> str:
 
 
 def top_identifier(text: str) -> str:
-    """``text`` as the name of a top function, whose circuit has it, too: no word of Verilog or VHDL, which tools rename."""
+    """``text`` as the name of a top function, of its circuit and its header.
+
+    It is no word of Verilog or VHDL, which tools rename, and not the header ``types.h`` beside it.
+    """
     name = identifier(text)
-    return f"{name}_n" if name.lower() in VERILOG_KEYWORDS | VHDL_KEYWORDS else name
+    return f"{name}_n" if name.lower() in VERILOG_KEYWORDS | VHDL_KEYWORDS | {"types"} else name
 
 
 def comment(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from enum import StrEnum
+from pathlib import Path
 
 _RESERVED = """
 accept_on alias always always_comb always_ff always_latch and assert assign assume automatic before begin bind bins
@@ -37,6 +38,9 @@ xor
 VHDL_KEYWORDS = frozenset(_RESERVED_BY_VHDL.split())
 """Reserved words (IEEE 1076-2008, 15.10), which are the same in capitals."""
 
+_LIBRARY = frozenset(file.stem for file in (Path(__file__).parent / "lib").glob("*.sv"))
+"""Modules that are beside a circuit."""
+
 _MAX_LENGTH = 64
 
 
@@ -46,6 +50,12 @@ def identifier(text: str) -> str:
     if not name or name[0].isdigit():
         name = f"n{name}"
     return f"{name}_" if name in KEYWORDS else name
+
+
+def top_identifier(text: str) -> str:
+    """``text`` as the name of a circuit, and the beginning of those of its parts: others than modules of the library have."""
+    name = identifier(text)
+    return f"{name}_net" if any(f"{module}_".startswith(f"{name.lower()}_") for module in _LIBRARY) else name
 
 
 class Wrapper(StrEnum):
