@@ -130,6 +130,16 @@ def test_too_many_streams() -> None:
     core.check_streams(4)
 
 
+def test_a_clock_that_the_processor_does_not_give(tmp_path: Path) -> None:
+    """Vivado takes no more than 250 MHz of Zynq-7000 (PCW_FPGA0_PERIPHERAL_FREQMHZ)."""
+    with pytest.raises(
+        ConfigError, match=r"ClockPeriod: a clock of 333\.333 MHz .*PYNQ-Z2\n.*at least 4 ns \(250 MHz\)"
+    ):
+        written(tmp_path, made("pipeline"), "pynq-z2", 3.0)
+    assert "set clock_mhz 250\n" in written(tmp_path, made("pipeline"), "pynq-z2", 4.0).files["system/settings.tcl"]
+    written(tmp_path, made("pipeline"), "kv260", 3.0)
+
+
 class FakeEngine:
     """A DMA engine of PYNQ: what is sent waits until there is a place for all, then the board computes."""
 

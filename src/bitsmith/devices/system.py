@@ -1,6 +1,7 @@
 """Boards with a processor beside the FPGA, or a host that feeds it: what a system around a circuit must know of them."""
 
 import enum
+import math
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
@@ -17,6 +18,11 @@ class Processor(enum.Enum):
     def bus_bytes(self) -> int:
         """Bytes of a transfer between its memory and the logic."""
         return 8 if self is Processor.ZYNQ else 16
+
+    @property
+    def most_mhz(self) -> float:
+        """The fastest clock that Vivado lets it give the logic; infinity where no such limit is known."""
+        return 250.0 if self is Processor.ZYNQ else math.inf
 
 
 @dataclass(frozen=True, slots=True)

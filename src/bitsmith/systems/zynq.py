@@ -1,6 +1,7 @@
 """Boards with an AMD processing system: a block design with DMA engines, its bitstream, and an overlay for PYNQ."""
 
 from bitsmith.devices.system import Zynq
+from bitsmith.errors import ConfigError
 from bitsmith.systems.system import EXPORT, FOLDER, Core, Step, System, assembled, core_settings, core_steps
 
 _MOST_STREAMS = 15
@@ -13,9 +14,15 @@ def zynq_system(core: Core, board: Zynq) -> System:
     """The system of ``core`` on ``board``.
 
     Raises:
-        ConfigError: too many streams.
+        ConfigError: too many streams, or a clock that the processor does not give.
     """
     core.check_streams(_MOST_STREAMS)
+    if core.clock_mhz > (most := board.processor.most_mhz):
+        raise ConfigError(
+            f"a clock of {core.clock_mhz:g} MHz from the processor of {board.name}",
+            where="ClockPeriod",
+            accepted=f"at least {1e3 / most:g} ns ({most:g} MHz)",
+        )
     products = {"Bitstream": f"{EXPORT}/{core.top}.bit", "Hand-off": f"{EXPORT}/{core.top}.hwh"}
     script = ("-mode", "batch", "-nojournal", "-nolog", "-source", f"{FOLDER}/zynq.tcl")
     return assembled(
