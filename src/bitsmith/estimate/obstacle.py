@@ -14,7 +14,7 @@ from bitsmith.errors.remedies import Call, Remedy, given, remedy
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import Fit, fastest_in_turn, slowest, slowest_in_turn
 from bitsmith.estimate.needs import Need, fits, needs
-from bitsmith.estimate.size import estimate_without_fifos
+from bitsmith.estimate.size import estimate_without_fifos, plans_long
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import weights_of
@@ -110,12 +110,16 @@ def obstacle(program: Program, part: Part, directives: Directives) -> Obstacle:
 
 
 def _fetched(program: Program, part: Part, directives: Directives) -> Fit | None:
-    """The smallest circuit in turn whose weights lie outside; None if they do as it is."""
+    """The smallest circuit in turn whose weights lie outside; None if they do as it is.
+
+    The slowest may have too deep FIFOs. Faster ones are tried, too, unless plans of FIFOs take long: one of these may take a
+    minute.
+    """
     if directives.weights_rate is not None:
         return None
     tokens = replace(directives, reuse={}, parallel=False, weights_rate=_RATE)
     found = slowest_in_turn(program, part, tokens, partial(fits, part=part))
-    if found is None or fits(found.size, part):
+    if found is None or fits(found.size, part) or plans_long(program, found.directives, part.family):
         return found
     return fastest_in_turn(program, part, tokens, None) or found
 

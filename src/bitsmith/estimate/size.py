@@ -184,6 +184,12 @@ def _before_fifos(program: Program, directives: Directives, family: Family, budg
     return estimate_network(network, directives, family, budget_ns, planned=False) if _takes_long(network) else None
 
 
+def plans_long(program: Program, directives: Directives, family: Family) -> bool:
+    """Return True if planning the FIFOs of a layout takes longer than all else."""
+    directives = replace(directives, block=family.area.block)
+    return not directives.unrolled(program) and _before_fifos(program, directives, family, None) is not None
+
+
 def _takes_long(network: Network) -> bool:
     """Return True if planning FIFOs takes longer than all else."""
     waits = (gives_back(number, source) for number, process in enumerate(network.processes) for source in process.args)
