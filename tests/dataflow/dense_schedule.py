@@ -115,7 +115,12 @@ class _Dense:
         return [k for k in free if self._bits(depths)[k] >= _LEAST_BITS]
 
     def _bits(self, depths: Sequence[int]) -> list[int]:
-        return [link.bits * link.slots(depth) for link, depth in zip(self.links, depths, strict=True)]
+        """Bits on chip of all FIFOs, but for memories of fixed size."""
+        fixed = (link.within and link.constant is not None for link in self.links)
+        return [
+            0 if is_fixed else link.bits * link.slots(depth)
+            for link, depth, is_fixed in zip(self.links, depths, fixed, strict=True)
+        ]
 
     def _held_back(self, link: Link, times: Sequence[Numbers], frames: int, bound: int) -> Numbers:
         """The times of what fills ``link``, not before all but ``bound`` of its tokens are taken."""

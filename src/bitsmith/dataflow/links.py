@@ -21,7 +21,7 @@ class Link:
     column: int
     names: tuple[int, int, int, int]
     constant: int | None
-    """Places, where the producer only gives constants and never waits: enough for a token in every cycle."""
+    """Slots, where the producer only gives constants and never waits: enough for a token in every cycle."""
     bits: int
     """Bits of a token."""
     slice: int
@@ -33,15 +33,15 @@ class Link:
         return self.names[-1] < 0
 
     def slots(self, depth: int) -> int:
-        """Places of a FIFO that needs ``depth`` of them; a memory that is read by address has as many as its addresses.
+        """Slots of a FIFO that needs ``depth`` of them; a memory that is read by address has as many as its addresses.
 
         What waits for the last one to be free would otherwise often wait for what it makes, around a whole network, in turn.
         """
         return 1 << (depth - 1).bit_length() if self.within and self.constant is None else depth
 
     def memory_bits(self, depth: int) -> int:
-        """Bits of a FIFO that needs ``depth`` slots."""
-        return self.bits * self.slots(depth)
+        """Bits on chip of a FIFO that needs ``depth`` slots; 0 of a memory that has a fixed size, or is outside."""
+        return 0 if self.within and self.constant is not None else self.bits * self.slots(depth)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -46,6 +46,9 @@ _ROUNDS = 4
 _BOUNDS = (1, 2)
 """Slots that are tried for large FIFOs."""
 
+_MOST_FILLS = 1 << 23
+"""Corners of what fills FIFOs, beyond which a trial to hold it back takes a minute and gigabytes."""
+
 _SPARE = 2
 """Frames for which tokens may wait longer where processes are held back, if sequences have few corners."""
 
@@ -245,6 +248,8 @@ class _SequencerGraph:
         def held(plan: Plan, numbers: Sequence[int], most: float) -> Plan | None:
             known, before = plan.known, (plan.known.times, plan.depths) if plan.steady else ((), ())
             links = [self.links[k] for k in numbers]
+            if sum(len(self._moves(link, frames).fills.corners) for link in links) * frames > _MOST_FILLS:
+                return None
             bounded = (self._held_back(links, known, waits, frames, bound) for bound in _BOUNDS)
             later = next((times for times in bounded if self._is_steady(times, interval, before[0])), None)
             if later is None:

@@ -12,7 +12,7 @@ from bitsmith.dataflow.advance import Known
 from bitsmith.dataflow.links import Link
 from bitsmith.dataflow.polyline import Polyline
 
-_MOST_FAILED, _MOST_CORNERS = 12, 1 << 24
+_MOST_FAILED, _MOST_CORNERS = 12, 1 << 23
 """Trials in vain, and corners of all sequences of their trials: where frames have millions of tokens, fewer are."""
 
 _LEAST_BITS = 256
