@@ -371,3 +371,12 @@ def test_a_table_too_small_for_a_register_is_no_block() -> None:
     clocked.table(30, 23, clocked=True)
     assert (small.size().bram, clocked.size().bram) == (0, 1)
     assert small.size().lut > 0 == clocked.size().lut
+
+
+def test_contents_of_large_tables_are_not_looked_at() -> None:
+    """Of a table of some million bits in look-up tables only those that differ are counted."""
+    random, family = np.random.default_rng(0), ICE40.without_memory_blocks()
+    rows = [int.from_bytes(random.bytes(64), "little") for _ in range(4096)]
+    count, start = Count(family), time.process_time()
+    count.contents(rows, 512)
+    assert count.lut == family.area.table(12, 512) and time.process_time() - start < 0.5

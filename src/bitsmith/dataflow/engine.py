@@ -11,7 +11,7 @@ import numpy as np
 from bitsmith.dataflow.engine_layer import EngineLayer, Grid, windows_over
 from bitsmith.dataflow.logic import Logic
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.storage import Memory, Words, table, weight_bits
+from bitsmith.dataflow.storage import Memory, Words, packed, table, weight_bits
 from bitsmith.dataflow.timing import ProcessTiming, single
 from bitsmith.dataflow.tokens import Streams
 from bitsmith.emulate import Emulator
@@ -253,14 +253,39 @@ class Engine:
     @property
     def constants(self) -> list[Memory]:
         """Biases that come, or are in tables with choices: all for the first sum, those of others abreast for each of these."""
-        count, choice = self.results_of_windows, self.program.nodes[self.program.inputs[2]].type.max_width
-        bits = (0 if self.choices else choice) + (0 if self.biases else self.bias_bits)
+        count, bits = self.results_of_windows, sum(self.bias_widths)
         rows = [count, *[count // self.abreast] * (self.abreast - 1)] if bits else []
         words = [self.biases] if self.biases else []
         return [
             *[Memory(each, self.bias_bits * self.bias_group, Words.BY_ADDRESS, stays=True) for each in words],
             *[table(each, bits, bits) for each in rows],
         ]
+
+    @property
+    def weight_words(self) -> list[int]:
+        """The words of the table of weights."""
+        rows = np.concatenate([layer.rows(self.lanes) for layer in self.layers]) & ((1 << self.weight_bits) - 1)
+        return list((rows << objects(np.arange(self.lanes) * self.weight_bits)).sum(axis=1))
+
+    @property
+    def bias_widths(self) -> tuple[int, int]:
+        """Bits of a bias and of a choice in tables."""
+        choice = self.program.nodes[self.program.inputs[2]].type.max_width
+        return 0 if self.biases else self.bias_bits, 0 if self.choices else choice
+
+    def bias_words(self, widths: tuple[int, int]) -> list[list[int]]:
+        """The words of biases and choices, of such ``widths``: all for the first sum, those of others abreast for each of these.
+
+        Choices are inverted. They are addresses of tables, which Yosys wants as block memory, too, if a wire from block memory is
+        their address.
+        """
+        words = list[int]()
+        for layer in self.layers:
+            if layer.like is None:
+                for bias, chosen in zip(layer.bias, np.broadcast_to(layer.choices, layer.bias.shape), strict=True):
+                    words.append(packed([*zip((int(bias), ~int(chosen)), widths, strict=True)]))
+        words += [0] * (-len(words) % self.abreast)
+        return [words, *(words[k :: self.abreast] for k in range(1, self.abreast))]
 
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
         """All of them, those of numbers first."""

@@ -78,6 +78,15 @@ def differing_bits(rows: Sequence[int]) -> int:
     return (reduce(or_, rows) ^ reduce(and_, rows)).bit_count()
 
 
+def packed(fields: Sequence[tuple[int, int]]) -> int:
+    """A word of ``fields``: values and widths, the lowest first."""
+    word, low = 0, 0
+    for value, width in fields:
+        word |= (value & (1 << width) - 1) << low
+        low += width
+    return word
+
+
 def addressed(depth: int) -> int:
     """Words of a memory of so many tokens that is read by address."""
     return 1 << max(depth - 1, 1).bit_length()

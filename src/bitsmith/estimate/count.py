@@ -42,6 +42,9 @@ _UP_AND_DOWN = 1.0
 _LOAD_LUTS, _LOAD_FFS = 12, 8
 """Counters of a memory that can be loaded."""
 
+_LOOKED_AT = 1 << 20
+"""Bits of a table in look-up tables whose contents are looked at, in some tenths of a second."""
+
 _PACKING_LUTS = 2
 """Look-up tables that pack two factors where carry chains take single bits as they are: of 16 and 32 pairs on Zynq 32 and 64."""
 
@@ -295,6 +298,8 @@ class Count:
         if block.says_table(len(rows), width) or block.takes_table(len(rows), differing):
             self.bram += block.table_count(len(rows), width, differing)
             self._cuts(len(rows), width, differing)
+        elif len(rows) * width > _LOOKED_AT:
+            self.lut += self.area.table(address, differing)
         elif differing:
             words = np.array([rows], dtype=np.object_)
             self.lut += table_luts(columns(words, 0, address, width)[0], self._inputs, self.area)

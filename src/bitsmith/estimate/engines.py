@@ -1,7 +1,9 @@
 """The size of an engine: rows of multipliers, counters and addresses, and memories; not its token functions."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -69,9 +71,6 @@ def words_by_layer(kind: Engine) -> dict[str, float]:
 def _count_memory(count: Count, memory: Memory, column: int = 0) -> None:
     """A memory of an engine, a larger one, but for its last words, if that has columns of ``column`` bits."""
     area, choice = count.area, count.area.mux2_luts.per_bit
-    if memory.filled:
-        count.table(memory.words, memory.bits, clocked=True)
-        return
     large = area.large if column and takes_block(memory.words, memory.bits, area.memory) else None
     rest = last_words(memory, column, large, area.memory) if large else 0
     parts = [replace(memory, words=memory.words - rest)] if large else memory.parts
@@ -80,6 +79,14 @@ def _count_memory(count: Count, memory: Memory, column: int = 0) -> None:
     if rest:
         count.memory(Words.IN_TURN, rest, memory.bits, beside=memory.beside)
     count.lut += memory.beside * (memory.bits if rest else memory.bits - parts[0].bits) * choice
+
+
+def _count_table(count: Count, memory: Memory, words: Callable[[], Sequence[int]]) -> None:
+    """A table of such ``words``, which are made only if look-up tables hold them."""
+    if count.area.memory.takes_table(memory.words, memory.bits):
+        count.table(memory.words, memory.bits, clocked=True)
+    else:
+        count.contents(words(), memory.bits)
 
 
 def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> None:
@@ -108,15 +115,18 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     contents = count.cells
     count.ff += sum(weights.bits for weights in takes[max(kind.operands) + 1 :])
     count.lut += (max(kind.operands) * number + (len(kind.ends) - 1) * _PORT_LUTS) * choice
-    for memory in kind.factors:
-        _count_memory(count, memory)
+    if not kind.fed:
+        _count_table(count, kind.table, lambda: kind.weight_words)
     if kind.held is not None:
+        _count_memory(count, kind.held)
         place = (kind.held.words - 1).bit_length()
         count.lut += kind.held.beside * kind.weight_bits * choice + _HELD_ADDERS * area.adder_luts.at(place)
         count.ff += _HELD_ADDERS * place
     count.shares.split([(one.name, one.words * one.lanes) for one in kind.layers], count.cells.plus(contents, -1.0))
-    for memory in kind.constants:
-        _count_memory(count, memory)
+    if kind.biases:
+        _count_memory(count, kind.constants[0])
+    for number, memory in enumerate(kind.constants[kind.biases > 0 :]):
+        _count_table(count, memory, partial(lambda which: kind.bias_words(kind.bias_widths)[which], number))
     if kind.biases:
         count.lut += (kind.bias_group - 1 + (kind.bias_group // kind.abreast - 1) * (kind.abreast - 1)) * bias * choice
     address = (kind.words - 1).bit_length()

@@ -1,16 +1,14 @@
 """Engines as SystemVerilog: the descriptors of their layers, and the tables around the module."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
-
-import numpy as np
 
 from bitsmith.dataflow.engine import ENGINE_STAGES, Engine
 from bitsmith.dataflow.engine_layer import EngineLayer, Held
 from bitsmith.dataflow.replay import Replay
-from bitsmith.dataflow.storage import Memory
+from bitsmith.dataflow.storage import Memory, packed
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.mapping.memories import last_words
 from bitsmith.mapping.multipliers import lane_multipliers
@@ -42,9 +40,8 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     if kind.fed:
         weights = _fetched(process, weights_at, lanes * weight)
     else:
-        words = ([(int(one), weight) for one in row] for each in kind.layers for row in each.rows(lanes))
-        rows = list(map(packed, words))
-        weights = process.top.table(process.named("weights"), weights_at, lanes * weight, rows, clocked=True)
+        words = kind.weight_words
+        weights = process.top.table(process.named("weights"), weights_at, lanes * weight, words, clocked=True)
     bias_at = process.word("bias_address", parameters["BIAS_BITS"])
     copies, total_bits = kind.positions * kind.abreast, parameters["SUM"]
     valid, sums = process.wire("core_valid"), process.word("core_sum", copies * total_bits)
@@ -166,14 +163,12 @@ def _biases_and_choices(
     bias, choice = (kind.program.nodes[index].type for index in kind.program.inputs[1:])
     stored, fills = _stored_biases(process, kind, address, used)
     widths = 0 if kind.biases else bits(layout(bias)), 0 if kind.choices else bits(layout(choice))
-    own = (layer for layer in kind.layers if layer.like is None)
-    values = [packed([*zip(pair, widths, strict=True)]) for each in own for pair in _pairs(each)]
-    values += [0] * (-len(values) % kind.abreast)
     inverted, shift = (1 << sum(widths)) - (1 << widths[0]), kind.abreast.bit_length() - 1
+    values = kind.bias_words(widths)  # of a bit each at least, as wires are
     for k, words in enumerate(stored):
-        some, name = (values[k :: kind.abreast], f"bias_{k}") if k else (values, "bias")
-        place = f"{address}[{address_bits(len(values)) - 1}:{shift}]" if k else address
-        told = process.top.table(process.named(name), place, max(sum(widths), 1), some, clocked=True)
+        name = f"bias_{k}" if k else "bias"
+        place = f"{address}[{address_bits(len(values[0])) - 1}:{shift}]" if k else address
+        told = process.top.table(process.named(name), place, max(sum(widths), 1), values[k], clocked=True)
         words += [f"{told} ^ {sum(widths)}'h{inverted:x}" if inverted else told] if sum(widths) else []
         words += [_choice(process, kind, layer, kind.choices)] if kind.choices else []
     return stored, fills
@@ -255,24 +250,6 @@ def _taps(process: ProcessText, kind: Engine, layer: str, done: str, width: int,
             stream, data = process.process.results[0], process.y[0].data
         low = sum(element.width for element in layout(stream.token))
         process.top.tap(entry.watched.name, stream, valid, f"{data}[{low - 1}:0]")
-
-
-def _pairs(layer: EngineLayer) -> Iterator[tuple[int, int]]:
-    """The bias and the inverted choice of each result of a window.
-
-    A choice is the address of tables, and Yosys wants these as block memory, too, if a wire from block memory is their address.
-    """
-    for bias, choice in zip(layer.bias, np.broadcast_to(layer.choices, layer.bias.shape), strict=True):
-        yield int(bias), ~int(choice)
-
-
-def packed(fields: Fields) -> int:
-    """A word of ``fields``."""
-    word, low = 0, 0
-    for value, width in fields:
-        word |= (value & (1 << width) - 1) << low
-        low += width
-    return word
 
 
 def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) -> tuple[dict[str, int], list[Fields]]:
