@@ -15,6 +15,8 @@ from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Compare, Relation
 from bitsmith.ir.types import FixedFormat
+from bitsmith.netlist.netlist import AddSub, Field, InputPort, Literal, Netlist, Word, WordOrigin, WordRef
+from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.pipelined import pipelined
 
 
@@ -55,3 +57,41 @@ def test_words_are_compared_by_the_bits_that_are_unlike() -> None:
     x, y = (build.input(name, (1,), FixedFormat(False, 3, 3)) for name in "xy")
     a, b = (build.table(each, 0, np.array([[0, 255, 255, 0, 255, 0, 0, 0]]), 0) for each in (x, y))
     assert size(build, ULTRASCALE_PLUS, build.apply(Compare(Relation.EQ), a, b)).lut <= 3
+
+
+def test_a_sum_that_is_bits_of_what_it_reads_takes_nothing() -> None:
+    """Yosys finds that 7 x / 64 is the sign of a number of 4 bits, by what the carry chain computes."""
+    x, sevenths, one = WordRef(0), WordRef(2), WordRef(1)
+    words = (
+        Word(InputPort(0), -8, 7, 0, 0, 0),
+        Word(Literal(1), 1, 1, 0, 0, -1),
+        Word(AddSub(x.shifted(3), x, True), -2, 1, 6, 0, -1),
+        Word(AddSub(sevenths, x, True), -4, 3, 1, 0, -1),
+        Word(AddSub(WordRef(3), one, False), -3, 4, 0, 0, 0),
+    )
+    fields = Field("x", 0, -8, 7, 0), Field("y", 0, -3, 4, 0)
+    netlist = Netlist(words, (), (WordOrigin("", "x"),), fields[:1], fields[1:], (WordRef(4),))
+    assert size_of(netlist, pipeline(netlist, ULTRASCALE_PLUS.delays, 100.0), ULTRASCALE_PLUS).lut == 3
+
+
+@pytest.mark.parametrize(
+    ("bits", "signed", "luts"), [((2, 2), (False, True), 4), ((2, 3), (False, True), 5), ((3, 3), (False, True), 6)]
+)
+def test_products_of_few_bits_take_a_look_up_table_for_each_of_theirs(
+    bits: tuple[int, int], signed: tuple[bool, bool], luts: int
+) -> None:
+    """As Yosys makes them where both factors together have as many bits as a look-up table has inputs."""
+    build = ProgramBuilder()
+    a, b = (
+        build.input(name, (1,), FixedFormat(sign, width, width))
+        for name, sign, width in zip("ab", signed, bits, strict=True)
+    )
+    assert size(build, ULTRASCALE_PLUS, build.mul(a, b)).lut == luts
+
+
+def test_bits_of_a_factor_that_are_constant_take_no_products() -> None:
+    """Yosys takes 7 look-up tables for a number of 4 bits times 4 or 5."""
+    build = ProgramBuilder()
+    x, y = (build.input(name, (1,), FixedFormat(True, 4, 4)) for name in "xy")
+    factor = build.table(x, -8, np.random.default_rng(0).integers(4, 6, (1, 16)), 0)
+    assert size(build, ULTRASCALE_PLUS, build.mul(factor, y)).lut == pytest.approx(1 + 7, abs=1)

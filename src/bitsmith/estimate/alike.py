@@ -1,7 +1,8 @@
 """Bits that synthesis finds alike: constants, bits that a word passes on, bits of tables, and logic of few bits.
 
 In: a netlist and its stages. Out: for each bit of each word the bit that synthesis makes of it, and words that are tables of one
-narrow word. Of registers that hold the same bit there is one, and none of a constant.
+narrow word. Of registers that hold the same bit there is one, and none of a constant. Synthesis simulates what carry chains
+compute, too: a bit that is the same function of a narrow word as another one is that one.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bitsmith.estimate.tables import columns
+from bitsmith.ir.types import objects
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.delays import carry_start
 from bitsmith.netlist.netlist import Netlist, WordRef, is_wiring, live_words, operands
@@ -21,6 +23,10 @@ CONSTANT = -1
 """Stands for a word in a bit that is 0 or 1, as its number says."""
 
 
+_SIMULATED = 8
+"""Bits of words all of whose values synthesis tries, about: it needs few to tell functions apart."""
+
+
 class Bit(NamedTuple):
     """Bit ``number`` of ``word``."""
 
@@ -28,10 +34,14 @@ class Bit(NamedTuple):
     number: int
 
 
-def made_of(netlist: Netlist, stages: PipelineStages) -> dict[int, tuple[Bit, ...]]:
-    """The bit that each bit of a live word is: itself where the word computes it."""
+def made_of(netlist: Netlist, stages: PipelineStages, *, simulated: bool = False) -> dict[int, tuple[Bit, ...]]:
+    """The bit that each bit of a live word is: itself where the word computes it.
+
+    Registers are joined before synthesis finds what is alike as ``simulated``.
+    """
     bits_of, alike = dict[int, tuple[Bit, ...]](), dict[Hashable, Bit]()
     of = partial(operand_bits, netlist, bits_of)
+    tables = tabulated(netlist, stages, _SIMULATED, partial(_is_simulated, netlist, stages)) if simulated else {}
     for index in sorted(live_words(netlist)):
         word = netlist.words[index]
         own = [Bit(index, number) for number in range(word.width)]
@@ -46,6 +56,8 @@ def made_of(netlist: Netlist, stages: PipelineStages) -> dict[int, tuple[Bit, ..
             case _:
                 keys = _passed(netlist, index, of)
         at = index if index in stages.memories else stages.stage[index]  # a memory's bits are not joined
+        if isinstance(word.cell, cells.AddSub) and index in tables:
+            keys = [*keys, *_simulated(netlist, tables[index], word.width, bits_of)[len(keys) :]]
         bits = list[Bit]()
         for key, alone in zip([*keys, *own[len(keys) :]], own, strict=True):
             bit = key if isinstance(key, Bit) else alike.setdefault((at, key), alone)
@@ -95,11 +107,35 @@ def _columns(netlist: Netlist, index: int) -> list[Bit | tuple[int, bytes]]:
 
 
 class Tabulated(NamedTuple):
-    """A word as a table of the bits of the word ``address``, from ``first`` on."""
+    """A word as a table of the bits of the word ``address``, from ``first`` on; a ``full`` one has all values of these bits."""
 
     address: int
     first: int
     entries: tuple[int, ...]
+    full: bool
+
+
+def _is_simulated(netlist: Netlist, stages: PipelineStages, index: int) -> bool:
+    """Return True if a word is logic or a carry chain, whatever makes a multiplication."""
+    return index not in stages.memories and not isinstance(netlist.words[index].cell, cells.Multiplier)
+
+
+def _simulated(
+    netlist: Netlist, table: Tabulated, width: int, bits_of: Mapping[int, Sequence[Bit]]
+) -> list[Bit | tuple[int, bytes]]:
+    """Keys of the bits of a function of a word that has all values: constants, bits of that word, or all values of the bit."""
+    size = netlist.words[table.address].width
+    if not table.full:
+        return []
+    entries = np.array([table.entries], dtype=np.object_)
+    wires = columns(objects(np.arange(1 << size))[None] + table.first, table.first, size, size)[0]
+    plain = {wire.tobytes(): bit for wire, bit in zip(wires, bits_of[table.address], strict=True)}
+    keys = list[Bit | tuple[int, bytes]]()
+    for bit in columns(entries, table.first, size, width)[0]:
+        values = bit.tobytes()
+        key = plain.get(values, (table.address, values))
+        keys.append(Bit(CONSTANT, int(bit[0])) if bit.min() == bit.max() else key)
+    return keys
 
 
 def tabulated(
@@ -125,5 +161,5 @@ def tabulated(
             address = min(own)
             word, reached = netlist.words[address], functions.reached[address]
             entries = entries_of(word.lo, word.hi, reached, functions.of[index][address])
-            tables[index] = Tabulated(address, word.lo, entries)
+            tables[index] = Tabulated(address, word.lo, entries, len(reached) == 1 << word.width)
     return tables

@@ -55,8 +55,9 @@ class _Counted:
         self._in_tables = family.delays.thresholds_in_tables
         self.absorbed = absorb(netlist, self._inputs, sums_choose=self._sums_choose)
         self._stages = stages
-        self._made = made_of(netlist, stages)
-        self.registers, self._memories = registers(netlist, stages, self.absorbed, self._made, family)
+        self._made = made_of(netlist, stages, simulated=True)
+        joined = made_of(netlist, stages)
+        self.registers, self._memories = registers(netlist, stages, self.absorbed, joined, family)
         self._read_at_once = bytearray(len(netlist.words))
         self._readers = readers_of(netlist)
         self._passed = dict[Read, list[Read]]()
@@ -85,7 +86,8 @@ class _Counted:
             if index in self._needed:
                 table = self._tabulated.get(index)
                 apart = table is not None and self.absorbed.sources[index] == (index,)
-                self._needed |= {table.address} if table and apart else {*operands(netlist.words[index].cell)}
+                read = {table.address} if table and apart else {*operands(netlist.words[index].cell)}
+                self._needed |= {bit.word for bit in self._made[index]} if self._is_known(index) else read
 
     def add(self, index: int) -> None:
         """Count a word."""
@@ -93,7 +95,7 @@ class _Counted:
         cell = word.cell
         if isinstance(cell, cells.InputPort | cells.Literal | cells.View) or self.absorbed.sources[index] != (index,):
             return
-        if index not in self._needed:
+        if index not in self._needed or self._is_known(index):
             return
         if (table := self._tabulated.get(index)) is not None and not self._in_sum(
             index, self._words[table.address].width
@@ -115,22 +117,18 @@ class _Counted:
         elif isinstance(cell, cells.Comparator):
             self._compare(index, cell)
         elif isinstance(cell, cells.Multiplier):
-            a, b = self._words[cell.a], self._words[cell.b]
-            signs, later = (a.signed, b.signed), not self._read_at_once[index]
-            later |= any(self._stages.stage[factor] < self._stages.stage[index] for factor in (cell.a, cell.b))
-            blocks, luts = self._area.multiplier(a.width, b.width, word.width + word.drop, signs, registered=later)
-            self.dsp += blocks
-            # Of a square, products of two of its bits come twice; of few bits each is one look-up table.
-            if cell.a == cell.b:
-                luts *= (a.width + 1) / (2 * a.width)
-                luts = min(luts, 2 * a.width - 1) if a.width <= self._inputs else luts
-            self.lut += luts
+            blocks, luts = self._product(index, word, cell)
+            self.dsp, self.lut = self.dsp + blocks, self.lut + luts
         elif isinstance(cell, cells.BlockSum):
             top, below = word.width + word.drop, max(cell.a.shift, cell.b.shift)  # which bits of one operand are
             top = top if self._area.constant_bits else min(top, *map(self._top, (cell.a, cell.b)))
             self.lut += max(top - below, 0) * apart(cell, index, self._stages)
         else:
             self._read(index, word, cell)
+
+    def _is_known(self, index: int) -> bool:
+        """Return True if all bits of a sum are bits of other words, or constants."""
+        return isinstance(self._words[index].cell, cells.AddSub) and all(bit.word != index for bit in self._made[index])
 
     def _is_logic(self, index: int) -> bool:
         """Return True if synthesis makes look-up tables of a word, no chain and no block."""
@@ -219,6 +217,31 @@ class _Counted:
             return False
         return not isinstance(self._words[readers[0]].cell, sums) or self.absorbed.sources[readers[0]] != (readers[0],)
 
+    def _product(self, index: int, word: Word, cell: cells.Multiplier) -> tuple[int, float]:
+        """The blocks and look-up tables of a product.
+
+        In look-up tables a bit of a factor that is always 0 takes none, one that is always 1 a sum. A product of few bits takes
+        no more than a table of these. Of a square, products of two of its bits come twice.
+        """
+        a, b = self._words[cell.a], self._words[cell.b]
+        signs, later = (a.signed, b.signed), not self._read_at_once[index]
+        later |= any(self._stages.stage[factor] < self._stages.stage[index] for factor in (cell.a, cell.b))
+        bits = word.width + word.drop
+        blocks, rows = self._area.multiplier(a.width, b.width, bits, signs, registered=later)
+        if blocks:
+            return blocks, rows
+        luts = float(rows)
+        of_a, of_b = factors = self._made[cell.a], self._made[cell.b]
+        of_rows, of_columns = (sum(bit.word != CONSTANT for bit in factor) for factor in factors)
+        sums = of_a.count(Bit(CONSTANT, 1)) * of_columns + of_b.count(Bit(CONSTANT, 1)) * of_rows
+        if cell.a == cell.b:
+            luts *= (a.width + 1) / (2 * a.width)
+            luts = min(luts, 2 * a.width - 1) if a.width <= self._inputs else luts
+        elif (of_rows, of_columns) != (len(of_a), len(of_b)):
+            luts = min(luts, self._area.multiplier(of_rows, of_columns, bits, signs, registered=later)[1] + sums)
+        unlike = {bit for factor in factors for bit in factor if bit.word != CONSTANT}
+        return 0, min(luts, self._area.table(len(unlike), word.width))
+
     def _of_three(self, bits: int, cell: cells.TernaryAdder) -> int:
         """A sum of three: a cell for each bit, or of few bits two sums of two, in chains where these are so short."""
         rows = 2 if self._area.least_chain <= bits < _LEAST_OF_THREE else 1
@@ -251,7 +274,8 @@ class _Counted:
             left = [term for term in terms if term.word != CONSTANT]
             key = (self._stages.stage[index], *sorted(terms))
             if not self._area.carries_apart:
-                self._summed |= {key} if len(left) > 1 and a != b else set()
+                unlike = a.word != b.word or a.number not in (b.number, ~b.number)
+                self._summed |= {key} if len(left) > 1 and unlike else set()
                 continue
             wired = len(known) == len(terms) or (len(left) == 1 and sum(known) % 2 == 0)
             self._summed |= {key} if number >= word.drop and not wired else set()
