@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.build.test_plan_goldens import CASES, model, stand_ins
+from tests.build.test_plan_goldens import CASES, model
+
+pytestmark = pytest.mark.usefixtures("programs")
 
 NAMES = {
     "untyped": {"rtl": "untyped_", "hls": "untyped_n"},
@@ -25,14 +26,6 @@ ASKED = (
 )
 TITLES = {"bitsmith.json", "bitsmith.lock", "Makefile", "stages.mk"}
 """Files that name the project itself."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def all_tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in stand_ins(tmp_path_factory.mktemp("tools")).items():
-            patch.setenv(name, value)
-        yield
 
 
 @pytest.mark.parametrize("case", ASKED)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from bitsmith.devices.board import read_board, serial_boards
-from tests.build.test_plan_goldens import CASES, GOLDENS, Case, model, stand_ins
+from tests.build.test_plan_goldens import CASES, GOLDENS, Case, model
 from tests.hls.rules.book import Book, book
 from tests.hls.rules.marks import marks
 from tests.hls.rules.tcl import met_commands, tool_commands
 from tests.systems.vivado import Vivado
+
+pytestmark = pytest.mark.usefixtures("programs")
 
 STREAMED: Mapping[str, Case] = {
     f"{backend}-{board}-streams": (
@@ -62,14 +64,6 @@ STARTED = (
     r"rtl/\w+\.tcl",
 )
 """Scripts that an interpreter goes through with no answers of a tool; `tests.systems` has a stand-in of Vivado for the others."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def all_tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in stand_ins(tmp_path_factory.mktemp("tools")).items():
-            patch.setenv(name, value)
-        yield
 
 
 @cache
