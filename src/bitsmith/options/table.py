@@ -197,7 +197,7 @@ OPTIONS: Sequence[Option] = (
         None,
         Flag(Path, (), "FILE.npy", read_samples, "Real inputs for the ranges of auto precision; .npz of several."),
         "real inputs, from which ``auto`` precision takes ranges: an array or one per input, the path of an ``.npy`` or ``.npz`` "
-        "file, a pair of inputs and labels, or a loader. 1,024 first samples of loaders count, 8,192 of arrays, evenly spaced.",
+        "file, a pair of inputs and labels, or a loader. The first 1,024 of a loader count, 8,192 of arrays, evenly spaced.",
     ),
     Option(
         "outliers",
