@@ -343,6 +343,8 @@ class TensorType:
     @property
     def raw_range(self) -> tuple[int, int]:
         """Least and greatest raw value of any element, whatever it is worth: only for the bits of words that hold each."""
+        if self.lo.size == self.hi.size == 1:
+            return int(self.lo.item()), int(self.hi.item())
         return int(np.min(self.lo)), int(np.max(self.hi))
 
     def real_range(self) -> tuple[float, float]:

@@ -10,8 +10,8 @@ import numpy as np
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
-from bitsmith.ir.rounding import dropped
-from bitsmith.ir.types import Ints, Overflow, TensorType, objects
+from bitsmith.ir.rounding import dropped, folded
+from bitsmith.ir.types import Ints, Overflow, Span, TensorType, objects
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,14 +53,31 @@ class Following:
         """Return True if its result has fractional bits of its own, whatever those of its operand are worth."""
         return isinstance(self.op, ops.Cast | ops.Table)
 
-    def applied(self, kinds: Sequence[TensorType]) -> TensorType:
-        """The type of its result for values of these ``kinds``."""
-        return infer(self.op, [infer(one, ()) if isinstance(one, ops.Const) else kinds[one] for one in self.operands])
+    def applied(self, kinds: Sequence[Span]) -> Span:
+        """Raw values of its result for values of these ``kinds``; of a cast that saturates they follow from its ``reach``."""
+        if isinstance(self.op, ops.Cast) and self.op.overflow is Overflow.SAT:
+            limits = int(self.op.lo[0]), int(self.op.hi[0])
+            lo, hi = (folded(end, *limits, Overflow.SAT) for end in self.reach)
+            return Span(int(self.op.frac[0]), lo, hi)
+        return span_of(infer(self.op, [_type_of(one, kinds) for one in self.operands]))
+
+
+def _type_of(operand: int | ops.Const, kinds: Sequence[Span]) -> TensorType:
+    """The type of an operand, by itself or of those ``kinds``."""
+    if isinstance(operand, ops.Const):
+        return infer(operand, ())
+    kind = kinds[operand]
+    return TensorType.of((1,), kind.frac, kind.lo, kind.hi)
+
+
+def span_of(kind: TensorType) -> Span:
+    """The raw values of a number's type."""
+    return Span(frac_of(kind), *kind.raw_range)
 
 
 def frac_of(kind: TensorType) -> int:
     """The fractional bits of a number's type."""
-    return int(np.asarray(kind.frac).reshape(-1)[0])
+    return int(kind.frac.item(0))
 
 
 def by_channel(values: Ints, shape: Sequence[int], axes: Sequence[int]) -> Ints | None:
@@ -139,8 +156,8 @@ def _single(value: int) -> np.typing.NDArray[np.int64]:
     return np.array([value], dtype=np.int64)
 
 
-def canonical(function: Sequence[Following], kind: TensorType) -> tuple[tuple[Following, ...], list[TensorType]]:
-    """Fewer steps that do the same to numbers of type ``kind``, and the types of those and of what each step makes.
+def canonical(function: Sequence[Following], kind: Span) -> tuple[tuple[Following, ...], list[Span]]:
+    """Fewer steps that do the same to numbers of ``kind``, and the kinds of those and of what each step makes.
 
     Casts that neither round nor cut are left out, those that cut nothing saturate, and rectifiers join the cast beside them.
     """
@@ -166,7 +183,7 @@ def canonical(function: Sequence[Following], kind: TensorType) -> tuple[tuple[Fo
                 readers[value] += left[number] - 1
                 continue
         elif before and before.clamps:
-            bound = _bound(step, frac_of(kinds[-1]))
+            bound = _bound(step, kinds[-1].frac)
             if bound is not None:
                 del kinds[-1], readers[-1]
                 step = _bounded(steps.pop(), bound, after=True)
@@ -190,17 +207,17 @@ def _bound(step: Following, frac: int) -> tuple[bool, int] | None:
     return isinstance(step.op, ops.Max), raw << (frac - places)
 
 
-def _cast(op: ops.Op, value: int, kind: TensorType) -> Following:
-    """A cast of a value of type ``kind``, which saturates unless it wraps."""
+def _cast(op: ops.Op, value: int, kind: Span) -> Following:
+    """A cast of a value of ``kind``, which saturates unless it wraps."""
     if not isinstance(op, ops.Cast):
         raise AssertionError(f"{op} is not a cast")
-    drop = frac_of(kind) - int(op.frac[0])
-    lo, hi = (dropped(end, drop, op.rounding) for end in kind.raw_range)
+    drop = kind.frac - int(op.frac[0])
+    lo, hi = (dropped(end, drop, op.rounding) for end in (kind.lo, kind.hi))
     if op.overflow is Overflow.SAT_SYM:
         op = replace(op, lo=np.maximum(op.lo, -op.hi), overflow=Overflow.SAT)
     if int(op.lo[0]) <= lo and hi <= int(op.hi[0]):
         op = replace(op, overflow=Overflow.SAT)
-    return Following(op, frac_of(kind), (value,), (lo, hi))
+    return Following(op, kind.frac, (value,), (lo, hi))
 
 
 def _bounded(step: Following, bound: tuple[bool, int], after: bool) -> Following:

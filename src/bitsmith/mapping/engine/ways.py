@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.ir import ops
-from bitsmith.ir.types import Ints, Span, TensorType, objects
+from bitsmith.ir.types import Ints, Span, objects
 from bitsmith.mapping.engine.steps import Following, canonical, frac_of
 from bitsmith.mapping.engine.units import Unit
 
@@ -103,9 +103,9 @@ def numbered(units: Sequence[Unit], groups: Sequence[Group]) -> tuple[Numbers, t
     return distinct, tuple(objects(one) for one in choices)
 
 
-def _way(unit: Unit, number: int, function: int, steps: tuple[Following, ...], kinds: Sequence[TensorType]) -> Way:
+def _way(unit: Unit, number: int, function: int, steps: tuple[Following, ...], kinds: Sequence[Span]) -> Way:
     """The way of ``steps``: what each takes has the places that the next cast or table wants, which is where it ends."""
-    wanted, ends = {len(steps): (len(steps), frac_of(kinds[-1]))}, list[tuple[int, int]]()
+    wanted, ends = {len(steps): (len(steps), kinds[-1].frac)}, list[tuple[int, int]]()
     for index, step in reversed([*enumerate(steps)]):
         own = int(step.op.frac[0]) if isinstance(step.op, ops.Cast) else step.frac  # of what is 1 in a cast or a table
         ends.insert(0, (index, own) if step.has_places else wanted[index + 1])
@@ -118,17 +118,17 @@ def _way(unit: Unit, number: int, function: int, steps: tuple[Following, ...], k
         for value in step.values:
             if (value, end) not in places and not isinstance(steps[value - 1].op, ops.Compare):
                 place, now = have[value]
-                bound = Span(frac_of(kinds[value]) - work, *kinds[value].raw_range)
+                bound = replace(kinds[value], frac=kinds[value].frac - work)
                 moved.append(Moved(place, now - work, bound))
                 places[value, end] = len(moved)
         operands = tuple(
             one if isinstance(one, ops.Const) else places.get((one, end), have[one][0]) for one in step.operands
         )
         moved.append(_relative(replace(step, operands=operands), work))
-        have.append((len(moved), frac_of(kinds[index + 1]) if step.has_places else work))
+        have.append((len(moved), kinds[index + 1].frac if step.has_places else work))
         if not step.has_places:
             places[index + 1, end] = len(moved)
-    lift = frac_of(unit.kind) - frac_of(kinds[-1])
+    lift = frac_of(unit.kind) - kinds[-1].frac
     return Way(number, function, (*moved, Moved(len(moved), -lift, Span(0, *unit.kind.raw_range))), first)
 
 
@@ -143,15 +143,15 @@ def _relative(step: Following, by: int) -> Following:
     return replace(step, operands=tuple(moved))
 
 
-def _same(kind: TensorType, like: ops.Cast) -> Following:
+def _same(kind: Span, like: ops.Cast) -> Following:
     """A cast of sums that does nothing."""
-    lo, hi = (objects([one]) for one in kind.raw_range)
-    op = replace(like, frac=np.array([frac_of(kind)], dtype=np.int64), lo=lo, hi=hi)
-    return Following(op, frac_of(kind), (0,), kind.raw_range)
+    frac = np.array([kind.frac], dtype=np.int64)
+    op = replace(like, frac=frac, lo=objects([kind.lo]), hi=objects([kind.hi]))
+    return Following(op, kind.frac, (0,), (kind.lo, kind.hi))
 
 
-def _summed(unit: Unit) -> list[TensorType]:
-    """The types of sums with biases of the columns that have each function."""
+def _summed(unit: Unit) -> list[Span]:
+    """The kinds of sums with biases of the columns that have each function."""
     by_function = np.argsort(unit.chosen.astype(np.int64), kind="stable")
     places, lows, highs = (objects(part)[by_function] for part in unit.sums.full())
     fracs, biases, room = objects(unit.fracs)[by_function], unit.bias[by_function], objects([unit.room])
@@ -161,7 +161,7 @@ def _summed(unit: Unit) -> list[TensorType]:
     ups, starts = fracs - places, np.unique(unit.chosen[by_function].astype(np.int64), return_index=True)[1]
     least = np.minimum.reduceat((lows << ups) + biases - room, starts)
     most = np.maximum.reduceat((highs << ups) + biases + room, starts)
-    return [TensorType.of((1,), *ends) for ends in zip(fracs[starts], least, most, strict=True)]
+    return [Span(*ends) for ends in zip(fracs[starts].tolist(), least.tolist(), most.tolist(), strict=True)]
 
 
 def _structure(step: Following | Moved) -> tuple[object, ...]:
