@@ -37,7 +37,8 @@ def _read_loaded(text: str) -> LoadableWeights:
 
 
 def _read_stored(text: str) -> StoredWeights:
-    return _record(StoredWeights, json.loads(json.loads(text)))
+    raw, gap = json.loads(json.loads(text))
+    return StoredWeights.of(read_array(raw), gap)
 
 
 def _read_parts(text: str) -> tuple[tuple[int, int], ...]:

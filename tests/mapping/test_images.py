@@ -9,6 +9,7 @@ import pytest
 
 from bitsmith.dataflow.kinds import Engine, Source
 from bitsmith.dataflow.processes import Network
+from bitsmith.dataflow.replay import StoredWeights
 from bitsmith.emulate import Emulator
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir import ops
@@ -65,7 +66,7 @@ def assert_is_other(program: Program, other: Program, directives: Directives) ->
     (words,) = images_of(program, other, directives)
     network = partition(program, directives)
     processes = [
-        replace(process, kind=replace(process.kind, stored=replace(process.kind.stored, raw=words)))
+        replace(process, kind=replace(process.kind, stored=StoredWeights.of(words, process.kind.stored.gap)))
         if isinstance(process.kind, Source) and process.kind.stored
         else process
         for process in network.processes

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.base.dump import dumped
+from bitsmith.dataflow.replay import StoredWeights
 from bitsmith.dataflow.schedule import schedule_to_text
 from bitsmith.dataflow.text import to_text as network_to_text
 from bitsmith.devices.delay import DelayModel
@@ -300,7 +301,7 @@ class Streaming(Circuit):
 
     def with_words(self, program: Program, words: Sequence[Ints]) -> Circuit:
         images = tuple(
-            replace(image, stored=replace(image.stored, raw=raw))
+            replace(image, stored=StoredWeights.of(raw, image.stored.gap))
             for image, raw in zip(self.interface.images, words, strict=True)
         )
         interface = replace(self.interface, images=images)

@@ -401,14 +401,17 @@ class Engine:
 
     def _fills(self, group: Sequence[int], starts: Sequence[int]) -> Polyline:
         """The results of a group of layers that have left after each action, from its first one to the last of the frame."""
-        corners, values, count = [0], [0], 0
+        corners, values, count = [np.zeros(1, dtype=np.int64)], [np.zeros(1, dtype=np.int64)], 0
         for number in group:
             layer = self.layers[number]
             ends = starts[number] + np.arange(1, layer.all_passes + 1) * layer.steps
-            corners += np.stack([ends, ends + layer.lanes], axis=1).ravel().tolist()
-            values += (count + np.arange(layer.all_passes + 1).repeat(2)[1:-1] * layer.lanes).tolist()
-            count = values[-1]
-        return Polyline.through(*map(np.array, ([*corners, starts[-1] - 1], [*values, count])))
+            made = count + np.arange(layer.all_passes + 1) * layer.lanes
+            corners.append(np.stack([ends, ends + layer.lanes], axis=1).ravel())
+            values.append(made.repeat(2)[1:-1])
+            count = int(made[-1])
+        corners.append(np.array([starts[-1] - 1]))
+        values.append(np.array([count]))
+        return Polyline.through(np.concatenate(corners), np.concatenate(values))
 
 
 def bias_group(word: int, bias: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,18 +64,16 @@ class Moves:
     frames: int
 
     @staticmethod
-    def of(link: Link, sequencers: Sequence[Sequencer], frames: int) -> Moves:
-        """The tokens of ``link`` in so many frames."""
+    def of(link: Link, sequencers: Sequence[Sequencer]) -> Moves:
+        """The tokens of ``link`` in one frame."""
         writer, reader = sequencers[link.writer], sequencers[link.reader]
         fills, takes = writer.fills[link.row], reader.takes[link.column]
-        return Moves(
-            fills.rises().repeated(frames, writer.actions),
-            takes.rises().repeated(frames, reader.actions),
-            reader.needs[link.column],
-            takes[-1],
-            fills,
-            frames,
-        )
+        return Moves(fills.rises(), takes.rises(), reader.needs[link.column], takes[-1], fills, 1)
+
+    def over(self, frames: int) -> Moves:
+        """The tokens of so many frames, of those of one."""
+        filling, taking = self.filling.repeated(frames, len(self.fills)), self.taking.repeated(frames, len(self.need))
+        return replace(self, filling=filling, taking=taking, frames=frames)
 
     @property
     def needed(self) -> Polyline:

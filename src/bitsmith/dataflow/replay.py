@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import groupby
 from typing import ClassVar
 
@@ -14,20 +15,30 @@ from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.storage import Memory, Words, differing_bits, table
 from bitsmith.dataflow.timing import ProcessTiming, Sequencer, counted
 from bitsmith.dataflow.tokens import Numbers, Streams
-from bitsmith.ir.types import Ints
+from bitsmith.ir.types import Ints, objects
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class StoredWeights:
     """Constant tokens that lie in a memory outside of the circuit, and come in order with each frame.
 
     Args:
-        raw: (tokens, *token shape), in units of the stream's type.
+        words: gives them, which takes seconds where they are millions: plans do without.
         gap: cycles from one token to the next, as fast as that memory is.
     """
 
-    raw: Ints
+    words: Callable[[], Ints]
     gap: int
+
+    @staticmethod
+    def of(raw: Ints, gap: int) -> StoredWeights:
+        """These tokens."""
+        return StoredWeights(partial(objects, raw), gap)
+
+    @cached_property
+    def raw(self) -> Ints:
+        """The tokens, (tokens, *token shape), in units of the stream's type."""
+        return self.words()
 
 
 @dataclass(frozen=True, slots=True)

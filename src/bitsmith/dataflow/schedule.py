@@ -185,6 +185,7 @@ class _SequencerGraph:
                 paced.add(source.process)
                 ends = last[source.process], source.port, self.first[number], operand
                 self.links.append(Link(*ends, names, constant, process.takes[operand].bits, process.slice(operand)))
+        self._once: dict[tuple[int, int, int, int], Moves] = {}
         self._known: tuple[int, dict[tuple[int, int, int, int], Moves]] = 0, {}
         self.sources = [self.first[number] for number in network.sources if number not in constants]
         self._free = [link.constant for link in self.links]
@@ -330,8 +331,10 @@ class _SequencerGraph:
         if self._known[0] != frames:
             self._known = frames, {}
         known = self._known[1]
+        if link.names not in self._once:
+            self._once[link.names] = Moves.of(link, self.sequencers)
         if link.names not in known:
-            known[link.names] = Moves.of(link, self.sequencers, frames)
+            known[link.names] = self._once[link.names].over(frames)
         return known[link.names]
 
     def _most(self, link: Link, times: Sequence[Polyline], frames: int, interval: int | None) -> int:

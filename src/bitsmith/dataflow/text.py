@@ -21,6 +21,7 @@ from typing import cast
 import numpy as np
 
 from bitsmith.dataflow.processes import Network, gives_back, kind_name
+from bitsmith.dataflow.replay import StoredWeights
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir import text as programs
 from bitsmith.ir.ops import Op
@@ -49,6 +50,11 @@ def _write_parts(value: object) -> str:
     return write_tuple(tuple(number for part in parts for number in part))
 
 
+def _write_stored(value: object) -> str:
+    stored = cast(StoredWeights, value)
+    return _write_record((stored.raw, stored.gap))
+
+
 def _write_step(value: object) -> str:
     return json.dumps(write_op(cast(Op, value)))
 
@@ -61,7 +67,7 @@ _WRITERS: dict[object, Callable[[object], str]] = {
     "IntArray": write_array,
     "Numbers": write_array,
     "LoadableWeights | None": _write_record,
-    "StoredWeights | None": _write_record,
+    "StoredWeights | None": _write_stored,
     "tuple[tuple[int, int], ...]": _write_parts,
     "tuple[EngineLayer, ...]": _write_record,
     "tuple[int, ...] | None": write_tuple,

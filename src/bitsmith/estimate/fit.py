@@ -376,6 +376,10 @@ def _least_in_turn(
 
     tried = cache(lambda step: in_turn(program, part, at(step), budget_ns, blocks))
     most = _most_steps_in_turn(program, wanted)
+    least = _in_turn(program, part, at(most), budget_ns, _never)
+    # Faster ones may have shorter tables, by a twentieth.
+    if least is None or max(need.share for need in needs(least.size, part)) > _NEARLY:
+        return None
     step = first_with_room(0, most, possible, lambda step: tried(step) is not None)
     return None if step is None else tried(step)
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -39,12 +40,13 @@ def fetched(builder: DataflowBuilder, engine: Engine, rate: float) -> StepId:
     There is room for two parts in a row, so that the words of the next one come while one is read over and over; for one, where
     the part of the circuit has no more. There is more for later ones that are read faster than they come, if it has.
     """
-    words, half = engine.words_of(engine.layers), 1 << (engine.weight_bits - 1)
-    stream = Stream((len(words),), TensorType.of((engine.lanes,), 0, -half, half - 1))
+    count, half = engine.biases + sum(layer.words for layer in engine.layers), 1 << (engine.weight_bits - 1)
+    stream = Stream((count,), TensorType.of((engine.lanes,), 0, -half, half - 1))
     biases = ((engine.biases, 1),) if engine.biases else ()
     parts = (*biases, *(part for layer in engine.layers for part in layer.fetched))
-    stored = StoredWeights(words, word_cycles(stream.bits, rate, builder.directives.weights_bus))
-    places = _places_ahead(builder, engine, parts, stored.gap, stream.bits)
+    gap = word_cycles(stream.bits, rate, builder.directives.weights_bus)
+    stored = StoredWeights(partial(engine.words_of, engine.layers), gap)
+    places = _places_ahead(builder, engine, parts, gap, stream.bits)
     coming = builder.add(Source(f"{engine.layers[0].name}_weights", stored=stored), (), stream)
     steps = sum(count * times for count, times in parts)
     return builder.add(Replay(parts, places), (coming,), Stream((steps,), stream.token))
