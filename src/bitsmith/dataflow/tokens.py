@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.base.lately import lately
-from bitsmith.ir.types import Ints, TensorType, objects
+from bitsmith.ir.types import Ints, TensorType, objects, short
 
 Grid: TypeAlias = tuple[int, ...]
 Numbers: TypeAlias = npt.NDArray[np.int64]
@@ -95,9 +95,10 @@ Streams: TypeAlias = tuple[Stream, ...]
 @lately(512)
 def period(rows: Ints | Numbers) -> int:
     """The least number of rows of which all are repetitions; kept of constants, which each look at a network asks for."""
-    divisors = np.flatnonzero(len(rows) % np.arange(1, len(rows) // 2 + 1) == 0) + 1
-    starting = (number for number in divisors.tolist() if np.array_equal(rows[number], rows[0]))  # which few do
-    return next((number for number in starting if bool(np.all(rows[number:] == rows[:-number]))), len(rows))
+    words = short(rows)
+    divisors = np.flatnonzero(len(words) % np.arange(1, len(words) // 2 + 1) == 0) + 1
+    starting = (number for number in divisors.tolist() if np.array_equal(words[number], words[0]))  # which few do
+    return next((number for number in starting if bool(np.all(words[number:] == words[:-number]))), len(words))
 
 
 def run_length(numbers: Numbers) -> int:

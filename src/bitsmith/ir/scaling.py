@@ -17,7 +17,10 @@ NO_BITS = -(1 << 40)
 
 def rescale(raw: Ints, have: Fracs, want: Fracs) -> Ints:
     """Raw values of ``have`` fractional bits, expressed with ``want``; exact, or a ProgramError."""
-    shift = objects(objects(want) - objects(have))
+    lift = np.subtract(want, have)
+    if not lift.any():
+        return np.broadcast_to(objects(raw), np.broadcast_shapes(raw.shape, lift.shape))
+    shift = objects(lift)
     raised = objects(raw << objects(np.maximum(shift, 0)))
     if not np.any(shift < 0):
         return raised
