@@ -19,7 +19,9 @@ def rescale(raw: Ints, have: Fracs, want: Fracs) -> Ints:
     """Raw values of ``have`` fractional bits, expressed with ``want``; exact, or a ProgramError."""
     lift = np.subtract(want, have)
     if not lift.any():
-        return np.broadcast_to(objects(raw), np.broadcast_shapes(raw.shape, lift.shape))
+        same = objects(raw)
+        alone = lift.size == 1 and lift.ndim <= raw.ndim
+        return same if alone else np.broadcast_to(same, np.broadcast_shapes(raw.shape, lift.shape))
     shift = objects(lift)
     raised = objects(raw << objects(np.maximum(shift, 0)))
     if not np.any(shift < 0):

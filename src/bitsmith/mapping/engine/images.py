@@ -103,7 +103,10 @@ def _words(builder: DataflowBuilder, region: Region, row: Row, others: tuple[Uni
 
 def _functions(unit: Unit) -> list[object]:
     """The steps of the sums of each column."""
-    keys = [tuple((step.op.key(), *step.key[2:]) for step in one) for one in unit.functions]
+    keys = [
+        tuple((step.op.key(), step.values, *(const.key() for const in step.consts)) for step in one)
+        for one in unit.functions
+    ]
     return [keys[number] for number in unit.chosen.tolist()]
 
 

@@ -2,8 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
 from bitsmith.ir.rounding import dropped, folded
 from bitsmith.ir.types import Ints, Overflow, Span, TensorType, objects
+
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,12 +29,6 @@ class Following:
     frac: int
     operands: tuple[int | ops.Const, ...]
     reach: tuple[int, int] = (0, 0)
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """Equal for those that do the same."""
-        operands = (one.key() if isinstance(one, ops.Const) else one for one in self.operands)
-        return (self.op.key(), self.frac, *operands)
 
     @property
     def values(self) -> tuple[int, ...]:
@@ -101,7 +98,10 @@ def const_by_channel(const: ops.Const, shape: Sequence[int], axes: Sequence[int]
 def steps_of(
     node: Node, before: TensorType, operands: Sequence[int | ops.Const], axes: Sequence[int]
 ) -> list[Following] | None:
-    """The steps of ``node`` for each place along ``axes`` of a first value of type ``before``; None if it is no such op."""
+    """The steps of ``node`` for each place along ``axes`` of a first value of type ``before``: the same object of equal ones.
+
+    None if it is no such op.
+    """
     scalars = _scalars(node, before, axes)
     fracs = by_channel(objects(before.frac), before.shape, axes)
     is_product = isinstance(node.op, ops.Mul) and not any(isinstance(one, ops.Const) for one in operands)
@@ -115,13 +115,22 @@ def steps_of(
         numbers = const_by_channel(operand, node.type.shape, axes)
         if numbers is None:
             return None
-        taken.append([ops.Const(objects([raw]), np.array([places], dtype=np.int64)) for raw, places in numbers])
-    rows = zip(scalars, fracs.tolist(), zip(*taken, strict=True), strict=True)
-    return [Following(op, int(frac), those) for op, frac, those in rows]
+        taken.append(_once(lambda raw, places: ops.Const(objects([raw]), np.array([places], dtype=np.int64)), numbers))
+    rows = [*zip(scalars, fracs.tolist(), zip(*taken, strict=True), strict=True)]
+    keys = [(id(op), frac, *map(id, those)) for op, frac, those in rows]
+    made = {key: Following(op, int(frac), those) for key, (op, frac, those) in zip(keys, rows, strict=True)}
+    return [made[key] for key in keys]
 
 
-def _scalars(node: Node, before: TensorType, axes: Sequence[int]) -> list[ops.Op] | None:
-    """Ops of single numbers that do to each channel what a node does; None if there are none such."""
+def _once(make: Callable[..., _Made], rows: Iterable[tuple[int, ...]]) -> list[_Made]:
+    """Objects made of the numbers of each row, one for equal rows."""
+    listed = [*rows]
+    made = {row: make(*row) for row in dict.fromkeys(listed)}
+    return [made[row] for row in listed]
+
+
+def _scalars(node: Node, before: TensorType, axes: Sequence[int]) -> Sequence[ops.Op] | None:
+    """Ops of single numbers that do to each channel what a node does, the same object to channels alike; None without such."""
     op, shape = node.op, before.shape
     match op:
         case ops.Cast():
@@ -129,27 +138,29 @@ def _scalars(node: Node, before: TensorType, axes: Sequence[int]) -> list[ops.Op
             fracs, lows, highs = parts
             if fracs is None or lows is None or highs is None:
                 return None
-            return [
-                ops.Cast(_single(frac), objects([lo]), objects([hi]), op.rounding, op.overflow)
-                for frac, lo, hi in zip(fracs, lows, highs, strict=True)
-            ]
+            cast = op
+            return _once(
+                lambda frac, lo, hi: replace(cast, frac=_single(frac), lo=objects([lo]), hi=objects([hi])),
+                zip(fracs.tolist(), lows.tolist(), highs.tolist(), strict=True),
+            )
         case ops.Shift():
             amounts = by_channel(objects(op.amount), shape, axes)
-            return None if amounts is None else [ops.Shift(_single(amount)) for amount in amounts]
+            return None if amounts is None else _once(lambda by: ops.Shift(_single(by)), zip(amounts.tolist()))
         case ops.Table():
-            fracs, tables = by_channel(objects(op.frac), shape, axes), _tables_by_channel(op.values, shape, axes)
-            if fracs is None or tables is None:
+            *own, entries = op.values.shape
+            rows, first = objects(op.values.reshape(-1, entries)), dict[tuple[int, ...], int]()
+            alike = [first.setdefault(tuple(row), number) for number, row in enumerate(rows.tolist())]
+            parts = [by_channel(objects(part), shape, axes) for part in (op.frac, np.array(alike).reshape(own))]
+            fracs, numbers = parts
+            if fracs is None or numbers is None:
                 return None
-            return [replace(op, values=one, frac=_single(frac)) for one, frac in zip(tables, fracs, strict=True)]
+            table = op
+            return _once(
+                lambda frac, number: replace(table, values=rows[number], frac=_single(frac)),
+                zip(fracs.tolist(), numbers.tolist(), strict=True),
+            )
         case _:
             return [op] * math.prod(shape[axis] for axis in axes) if isinstance(op, ops.Plain) else None
-
-
-def _tables_by_channel(values: Ints, shape: Sequence[int], axes: Sequence[int]) -> list[Ints] | None:
-    """The entries for each channel; None if they differ by position."""
-    *own, entries = values.shape
-    tables = by_channel(objects(np.arange(math.prod(own)).reshape(own)), shape, axes)
-    return None if tables is None else [objects(values.reshape(-1, entries)[number]) for number in tables]
 
 
 def _single(value: int) -> np.typing.NDArray[np.int64]:

@@ -437,11 +437,11 @@ def _longer(builder: DataflowBuilder, unit: Unit, last: NodeId, nodes: Sequence[
 
 def _followed(unit: Unit, steps: Sequence[Following]) -> Unit:
     """``unit`` with a step more for each column."""
-    numbers = dict[tuple[object, ...], int]()
+    numbers = dict[tuple[int, Following], int]()
     functions = list[tuple[Following, ...]]()
     chosen = list[int]()
     for number, step in zip(unit.chosen.tolist(), steps, strict=True):
-        key = (number, step.key)
+        key = (number, step)
         if key not in numbers:
             numbers[key] = len(functions)
             functions.append((*unit.functions[number], step))
