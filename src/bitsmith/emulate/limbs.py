@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.ir.rounding import drop_words
 from bitsmith.ir.types import Ints, Rounding
 
 BITS = 30
@@ -180,20 +181,24 @@ def greatest(x: Limbs, axis: int) -> Limbs:
 
 def shift(x: Limbs, amount: Int64s, count: int) -> Limbs:
     """``floor(x * 2**amount)``; ``amount`` may differ from element to element."""
-    return _each_amount(x, amount, lambda part, n: _shift_one(part, n, count))
+    return round_shift(x, -amount, Rounding.TRN, count)
 
 
-def _each_amount(x: Limbs, amount: Int64s, compute: Callable[[Limbs, int], Limbs]) -> Limbs:
-    """Compute the numbers of each amount, in as few limbs as they need."""
-    x, distinct, results = narrowed(x), np.unique(amount), tuple[Int64s, ...]()
+def round_shift(x: Limbs, drop: Int64s, rounding: Rounding, count: int) -> Limbs:
+    """``x / 2**drop`` rounded to integers; a negative ``drop`` multiplies. ``count`` limbs hold the result."""
+    x, distinct = narrowed(x), np.unique(drop)
     if len(distinct) == 1:
-        return compute(x, int(distinct[0]))
-    shape = np.broadcast_shapes(amount.shape, *(part.shape for part in x))
-    same = amount.shape[-1] == 1  # for all samples
-    amounts = np.broadcast_to(amount[..., 0], shape[:-1]) if same else np.broadcast_to(amount, shape)
+        return _round_one(x, int(distinct[0]), rounding, count)
+    words = drop_words(x[0], drop, rounding) if len(x) == 1 else None
+    if words is not None:
+        return resize((words,), count)
+    results = tuple[Int64s, ...]()
+    shape = np.broadcast_shapes(drop.shape, *(part.shape for part in x))
+    same = drop.shape[-1] == 1  # for all samples
+    drops = np.broadcast_to(drop[..., 0], shape[:-1]) if same else np.broadcast_to(drop, shape)
     for n in distinct:
-        chosen = amounts == n
-        parts = compute(tuple(np.broadcast_to(part, shape)[chosen] for part in x), int(n))
+        chosen = drops == n
+        parts = _round_one(tuple(np.broadcast_to(part, shape)[chosen] for part in x), int(n), rounding, count)
         results = results or tuple(np.empty(shape, np.int64) for _ in parts)
         for whole, part in zip(results, parts, strict=True):
             whole[chosen] = part
@@ -216,11 +221,6 @@ def _shift_one(x: Limbs, amount: int, count: int) -> Limbs:
     kept = x[words:]
     parts = [(low >> bits) + ((high << (BITS - bits)) & MASK) for low, high in itertools.pairwise(kept)]
     return resize((*parts, kept[-1] >> bits), count)
-
-
-def round_shift(x: Limbs, drop: Int64s, rounding: Rounding, count: int) -> Limbs:
-    """``x / 2**drop`` rounded to integers; a negative ``drop`` multiplies. ``count`` limbs hold the result."""
-    return _each_amount(x, drop, lambda part, n: _round_one(part, n, rounding, count))
 
 
 def _round_one(x: Limbs, drop: int, rounding: Rounding, count: int) -> Limbs:

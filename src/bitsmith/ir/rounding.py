@@ -93,13 +93,25 @@ def drop_bits(raw: IntArray, drop: IntArray, rounding: Rounding) -> Ints:
     """`dropped` of each element, in machine numbers where these are many and hold them."""
     many = raw.size + drop.size > _MANY
     words, drops = (machine(raw), machine(drop)) if many else (None, None)
-    if words is not None and drops is not None:
-        least, most = int(drops.min()), int(drops.max())
-        if most <= _BITS and max(int(words.max()), ~int(words.min())).bit_length() <= _BITS + min(least, 0):
-            down, up = np.maximum(drops, 0), np.maximum(-drops, 0)
-            floor, whole = (words >> down) << up, 1 << down
-            return objects(floor + _goes_up(floor, (words & (whole - 1)) << 1, whole, rounding))
-    return objects(_dropped[rounding](objects(raw), objects(drop)))
+    found = None if words is None or drops is None else drop_words(words, drops, rounding)
+    return objects(_dropped[rounding](objects(raw), objects(drop)) if found is None else found)
+
+
+def drop_words(
+    words: npt.NDArray[np.int64], drops: npt.NDArray[np.int64], rounding: Rounding
+) -> npt.NDArray[np.int64] | None:
+    """`dropped` of each machine number; None if one may not hold the result, or what comes before."""
+    least, most = int(drops.min()), int(drops.max())
+    if most > _BITS or max(int(words.max()), ~int(words.min())).bit_length() > _BITS + min(least, 0):
+        return None
+    down, up = np.maximum(drops, 0), np.maximum(-drops, 0)
+    floor = words >> down
+    if least < 0:
+        floor <<= up
+    if rounding is Rounding.TRN or most <= 0:
+        return floor
+    whole = 1 << down
+    return floor + _goes_up(floor, (words & (whole - 1)) << 1, whole, rounding)
 
 
 def rounded_range(kind: TensorType, frac: Fracs, rounding: Rounding) -> tuple[Ints, Ints]:
