@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from types import CodeType, FunctionType, MethodType, ModuleType
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import UnsupportedError, one_of
 
 _UNKNOWN = "…"
 
@@ -75,14 +75,14 @@ def _names(code: CodeType) -> frozenset[str]:
 
 @lru_cache(maxsize=64)
 def _refusals(module: str) -> tuple[ast.Call, ...]:
-    """The calls that make the errors that ``module`` raises."""
-    tree = ast.parse(inspect.getsource(sys.modules[module]))
-    calls = (node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise))
-    return tuple(
-        call
-        for call in calls
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == UnsupportedError.__name__
-    )
+    """The calls that make the errors that ``module`` raises, or raise one where a table has no such name."""
+    nodes = [*ast.walk(ast.parse(inspect.getsource(sys.modules[module])))]
+    raised = [node.exc for node in nodes if isinstance(node, ast.Raise)]
+    calls = [
+        *((call, UnsupportedError) for call in raised if isinstance(call, ast.Call)),
+        *((node, one_of) for node in nodes if isinstance(node, ast.Call)),
+    ]
+    return tuple(call for call, named in calls if isinstance(call.func, ast.Name) and call.func.id == named.__name__)
 
 
 @lru_cache(maxsize=64)
@@ -104,13 +104,18 @@ def _texts(module: str) -> tuple[tuple[int, str, ast.expr], ...]:
 
 def _sentence(call: ast.Call, function: FunctionType) -> str:
     accepted = next((keyword.value for keyword in call.keywords if keyword.arg == "accepted"), None)
-    if accepted is None or not call.args:
+    if isinstance(call.func, ast.Name) and call.func.id == one_of.__name__:
+        table, _, asked, *_ = call.args
+        accepted = ast.parse(f"', '.join({ast.unparse(table)})", mode="eval").body
+    elif accepted is not None and call.args:
+        asked = call.args[0]
+    else:
         return ""
     known = {name: value for name, value in function.__globals__.items() if name not in function.__code__.co_varnames}
     for line, name, value in _texts(function.__module__):
         if function.__code__.co_firstlineno <= line <= call.lineno:
             known[name] = _text(value, known)
-    return f"{_text(call.args[0], known)}; accepted: {_text(accepted, known)}"
+    return f"{_text(asked, known)}; accepted: {_text(accepted, known)}"
 
 
 def _text(node: ast.expr, known: Mapping[str, object]) -> str:

@@ -24,9 +24,12 @@ what is approximate in predictions.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from bitsmith.errors.remedies import Remedy, given
+
+Entry = TypeVar("Entry")
 
 _SHOWN_NAMES = 10
 _ALIKE = 0.5
@@ -79,6 +82,17 @@ class ModelFileError(BitsmithError):
 
 class UnsupportedError(BitsmithError):
     """A layer, argument or op that cannot be translated faithfully."""
+
+
+def one_of(table: Mapping[str, Entry], name: str, asked: str, where: str = "") -> Entry:
+    """The entry of a table of all that is translated; ``asked`` says what has the ``name``.
+
+    Raises:
+        UnsupportedError: there is none.
+    """
+    if name not in table:
+        raise UnsupportedError(asked, where=where, accepted=", ".join(table))
+    return table[name]
 
 
 class ApproximateError(UnsupportedError):

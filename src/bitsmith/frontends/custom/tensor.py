@@ -17,7 +17,7 @@ from typing import SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import UnsupportedError, one_of
 from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.custom.operators import Make, Number, Operators
@@ -126,13 +126,12 @@ class Tensor(Operators["Tensor"]):
         """Reduced over axes, all by default: ``way`` is sum, mean, max, min, prod, var, std, logsumexp, l1, l2 or another
         name of :data:`REDUCERS`.
         """
-        if way not in REDUCERS:
-            raise UnsupportedError(f"the reduction {way!r}", accepted=", ".join(REDUCERS))
+        reducer = one_of(REDUCERS, way, f"the reduction {way!r}")
         every = range(len(self.shape)) if axis is None else [axis] if isinstance(axis, int) else axis
         dims = [self._dim(one) for one in every]
         if not dims:
             return self
-        return self._with(REDUCERS[way].of(self.build.within(way), self.value, dims, keepdims))
+        return self._with(reducer.of(self.build.within(way), self.value, dims, keepdims))
 
     def sum(self, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Tensor:
         """The sum over axes, all by default."""

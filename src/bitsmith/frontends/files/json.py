@@ -16,7 +16,7 @@ from typing import TypeAlias, TypeGuard
 
 import numpy as np
 
-from bitsmith.errors import BitsmithError, ModelFileError
+from bitsmith.errors import BitsmithError, Entry, ModelFileError
 from bitsmith.layers.layer import Floats
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -109,6 +109,12 @@ class Arguments(ABC):
         if not isinstance(value, str):
             raise self.wrong(key, "a string")
         return value
+
+    def choice(self, key: str, table: Mapping[str, Entry], default: str | None = None) -> Entry:
+        """The entry of a table that a string names; that of ``default`` if the argument is absent or null."""
+        if (name := self.text(key, default)) not in table:
+            raise self.wrong(key, (" or " if len(table) == 2 else ", ").join(table))
+        return table[name]
 
     def flag(self, key: str, default: bool = False) -> bool:
         """A truth value (0 and 1 count); ``default`` if the argument is absent or null."""

@@ -166,6 +166,11 @@ def dtype_policy(config: Fields) -> Json:
     return dtype
 
 
+def is_channels_first(config: Fields) -> bool:
+    """True if the channels of an operand come before its positions."""
+    return config.choice("data_format", {"channels_last": False, "channels_first": True}, "channels_last")
+
+
 def check_flags(config: Fields, **accepted: bool) -> None:
     """Refuse flags that say something else than what is ``accepted``, which they say by default."""
     for key, value in accepted.items():

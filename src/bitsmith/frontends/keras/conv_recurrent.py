@@ -7,7 +7,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, constant, held
-from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, check_flags
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, check_flags, is_channels_first
 from bitsmith.frontends.keras.recurrent import activation, unrolled_sequence
 from bitsmith.frontends.ops import spatial
 from bitsmith.frontends.ops.arithmetic import add, multiply
@@ -61,10 +61,7 @@ def _read(rank: int, call: LayerCall) -> tuple[Value, ...]:
     config = call.config
     check_flags(config, time_major=False)
     x = unrolled_sequence(call, config, axes=rank + 3)
-    layout = config.text("data_format", "channels_last")
-    if layout not in ("channels_last", "channels_first"):
-        raise config.wrong("data_format", "channels_last or channels_first")
-    turned = layout == "channels_first"
+    turned = is_channels_first(config)
     x = move(call.build.within("channels_last"), x, [2], [-1]) if turned else x
     filters = config.positive("filters")
     size, strides, dilation = (

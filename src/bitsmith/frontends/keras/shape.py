@@ -10,7 +10,16 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, Value
 from bitsmith.frontends.files.json import Fields, Json, integer, integers, is_integer, shown
-from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, axes_of, axis_of, configured, numbers
+from bitsmith.frontends.keras.call import (
+    ByClass,
+    LayerCall,
+    Translation,
+    axes_of,
+    axis_of,
+    configured,
+    is_channels_first,
+    numbers,
+)
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.layers.shape import Flatten
 
@@ -24,7 +33,7 @@ def whole_numbers(value: Json) -> tuple[int, ...]:
 
 
 def _flatten(call: LayerCall) -> Value:
-    first = call.config.text("data_format", "channels_last") == "channels_first" and len(call.x.shape) > 1
+    first = is_channels_first(call.config) and len(call.x.shape) > 1
     return call.build.emit(Flatten(), call.build.channels_last(call.x) if first else call.x)
 
 

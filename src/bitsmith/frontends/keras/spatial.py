@@ -8,11 +8,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import UnsupportedError, one_of
 from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, real
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.activations import activated, read_activation
-from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, is_channels_first
 from bitsmith.frontends.ops import selection, spatial
 from bitsmith.frontends.ops.arithmetic import divide, maximum
 from bitsmith.frontends.ops.contraction import affine_product
@@ -34,17 +34,10 @@ def _along(inside: Inside, *ranks: int) -> Callable[[LayerCall], Value]:
     """``inside`` on operands of so many spatial axes, by default any, with their channels last wherever they are."""
 
     def read(call: LayerCall) -> Value:
-        first = _is_channels_first(call)
+        first = is_channels_first(call.config)
         return spatial.along(call.build, call.x, lambda x: inside(call, x), ranks or (1, 2, 3), first=first)
 
     return read
-
-
-def _is_channels_first(call: LayerCall) -> bool:
-    layout = call.config.text("data_format", "channels_last")
-    if layout not in ("channels_last", "channels_first"):
-        raise call.config.wrong("data_format", "channels_last or channels_first")
-    return layout == "channels_first"
 
 
 def _per_axis(call: LayerCall, x: Value, key: str, default: int | None = None, least: int = 1) -> Axes:
@@ -81,7 +74,7 @@ def _activated(inside: Inside) -> Inside:
         call.build,
         inside(call, x),
         read_activation(call.config, call.major),
-        axis=-2 if _is_channels_first(call) else -1,
+        axis=-2 if is_channels_first(call.config) else -1,
     )
 
 
@@ -166,7 +159,7 @@ def _exchanged(kernel: Floats) -> Floats:
 def _mean_of_counted(call: LayerCall, mask: Value) -> Value:
     """The mean over the steps that a mask (batch, time) leaves; 0, where Keras has no number, of none."""
     build, x, keepdims = call.build, call.x, call.config.flag("keepdims")
-    axis, others = (2, 1) if _is_channels_first(call) else (1, 2)
+    axis, others = (2, 1) if is_channels_first(call.config) else (1, 2)
     kept = build.viewed(mask, (*mask.dims[:others], 1, *mask.dims[others:]), mask.batch, "mask")
     summed = REDUCERS["sum"].of(build.within("sum"), where(build.within("counted"), kept, x, ZERO), [axis], keepdims)
     count = REDUCERS["sum"].of(build.within("count"), replace(kept, kind=Kind.REAL), [axis], keepdims)
@@ -180,7 +173,7 @@ def _global(reduction: Reduction, rank: int) -> Translation:
         mask = call.mask(call.x)
         if mask is not None and averages_steps:
             return _mean_of_counted(call, mask)
-        keepdims, first = call.config.flag("keepdims"), _is_channels_first(call)
+        keepdims, first = call.config.flag("keepdims"), is_channels_first(call.config)
         x = call.build.channels_last(call.x) if first and not keepdims else call.x
         inside = partial(spatial.whole, call.build, reduction=reduction, keepdims=keepdims)
         return spatial.along(call.build, x, inside, (rank,), first=first and keepdims)
@@ -206,9 +199,7 @@ def _sampled(call: LayerCall, x: Value, sizes: Shape, way: Interpolation) -> Val
 
 def _interpolation(call: LayerCall, default: str) -> Interpolation:
     name = call.config.text("interpolation", default).lower()
-    if name not in _INTERPOLATIONS:
-        raise UnsupportedError(f"the interpolation {shown(name)}", accepted=", ".join(_INTERPOLATIONS))
-    return _INTERPOLATIONS[name]
+    return one_of(_INTERPOLATIONS, name, f"the interpolation {shown(name)}")
 
 
 def _resized(call: LayerCall, x: Value, sizes: Shape) -> Value:

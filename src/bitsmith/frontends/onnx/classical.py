@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import ModelFileError, UnsupportedError, one_of
 from bitsmith.frontends.builder.known import Known
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
@@ -191,9 +191,7 @@ def posted(call: Call, scores: Value, word: str | None = None) -> Value:
         UnsupportedError: one that is not known, or of a single score, which ONNX says to take and onnxruntime leaves out.
     """
     word = call.attributes.text("post_transform", "NONE") if word is None else word
-    if word not in _POST:
-        raise UnsupportedError(f"post_transform={word[:50]}", accepted=", ".join(_POST))
-    layer = _POST[word]
+    layer = one_of(_POST, word, f"post_transform={word[:50]}")
     if layer is not None and scores.shape[-1:] == (1,):
         raise UnsupportedError(
             f"post_transform={word} of one score, which onnxruntime leaves out",

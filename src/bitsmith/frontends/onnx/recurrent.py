@@ -148,11 +148,10 @@ def _initial(call: Call, cells: Sequence[_Cell], first: bool) -> list[tuple[Valu
 
 def _recurrent(name: str) -> Translation:
     def read(call: Call) -> tuple[Value | None, ...]:
-        named, first = call.attributes.text("direction", "forward"), call.attributes.flag("layout", False)
-        if named not in _DIRECTIONS:
-            raise call.attributes.wrong("direction", ", ".join(_DIRECTIONS))
+        directions = call.attributes.choice("direction", _DIRECTIONS, "forward")
+        first = call.attributes.flag("layout", False)
         x = _sequence(call, first)
-        cells = _cells(call, name, _DIRECTIONS[named], x.shape[1])
+        cells = _cells(call, name, directions, x.shape[1])
         return _results(call, cells, x, _initial(call, cells, first), first)
 
     return Translation(read, f"{_KINDS[name][0].__name__}, one for each direction")

@@ -188,11 +188,9 @@ def _blocks(make: Callable[..., Value], becomes: str) -> Translation:
     """Channels that are blocks of positions; in the mode CRD a block's are counted faster than its channels."""
 
     def read(call: Call) -> Value:
-        mode = call.attributes.text("mode", "DCR")
-        if mode not in ("DCR", "CRD"):
-            raise call.attributes.wrong("mode", "DCR or CRD")
+        blocks_first = call.attributes.choice("mode", {"DCR": True, "CRD": False}, "DCR")
         x, block = call.batched(call.tensor(0), 0), call.attributes.integer("blocksize")
-        return make(call.build, x, block, blocks_first=mode == "DCR")
+        return make(call.build, x, block, blocks_first=blocks_first)
 
     return Translation(read, becomes)
 

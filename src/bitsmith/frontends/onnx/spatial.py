@@ -34,7 +34,7 @@ def _along(inside: Callable[[Call, Value], Value]) -> Callable[[Call], Value]:
 
 def _taps(call: Call, size: Axes) -> Taps:
     """Windows with the padding that ``auto_pad`` chooses, or all beginnings and then all ends of ``pads``."""
-    rank, mode = len(size), call.attributes.text("auto_pad", "NOTSET")
+    rank = len(size)
     pads = call.attributes.per_axis("pads", 2 * rank, 0, least=0)
     modes: dict[str, Pairs | Same] = {
         "NOTSET": tuple(zip(pads[:rank], pads[rank:], strict=True)),
@@ -42,10 +42,9 @@ def _taps(call: Call, size: Axes) -> Taps:
         "SAME_LOWER": Same.BEFORE,
         "VALID": ((0, 0),) * rank,
     }
-    if mode not in modes:
-        raise call.attributes.wrong("auto_pad", ", ".join(modes))
+    padding = call.attributes.choice("auto_pad", modes, "NOTSET")
     strides, dilation = call.attributes.per_axis("strides", rank, 1), call.attributes.per_axis("dilations", rank, 1)
-    return Taps(size, strides, dilation, modes[mode])
+    return Taps(size, strides, dilation, padding)
 
 
 def _trained(call: Call, *, transposed: bool = False) -> tuple[Value, Value | None, int]:
@@ -110,16 +109,14 @@ def _axes(x: Value, listed: tuple[int, ...] | None) -> tuple[int, ...]:
 
 
 def _pad(call: Call) -> Value:
-    x, mode = call.tensor(0), call.attributes.text("mode", "constant")
-    if mode not in _MODES:
-        raise call.attributes.wrong("mode", ", ".join(_MODES))
+    x, mode = call.tensor(0), call.attributes.choice("mode", _MODES, "constant")
     pads, axes = call.listed("pads", 1, since=11) or (), _axes(x, call.integers(3, "the axes"))
     if len(pads) != 2 * len(axes) or len(set(axes)) != len(axes) or any(abs(n) > MAX_ELEMENTS for n in pads):
         raise ModelFileError(f"padding {pads[:16]} of {x.rank} axes", where=call.attributes.where)
     known = call.known(2, "the value") if call.opset >= 11 else None
     value = call.attributes.number("value", 0.0) if known is None else float([*known.array().ravel(), 0.0][0])
     pairs = dict(zip(axes, zip(pads[: len(axes)], pads[len(axes) :], strict=True), strict=True))
-    return spatial.pad(call.build, x, pairs, _MODES[mode], value)
+    return spatial.pad(call.build, x, pairs, mode, value)
 
 
 def _from_patches(call: Call) -> Value:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import UnsupportedError, one_of
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, constant, quantizers_of, real
 from bitsmith.frontends.ops.arithmetic import add, clip, divide, maximum, minimum, multiply, subtract
@@ -151,9 +151,7 @@ def angle(build: Builder, y: Value, x: Value) -> Value:
 def gelu(build: Builder, x: Value, approximate: str) -> Value:
     """``x`` times the normal distribution; ``approximate`` is "none" or "tanh"."""
     names = {"none": "gelu", "tanh": "gelu_tanh"}
-    if approximate not in names:
-        raise UnsupportedError(f"gelu approximated by {approximate[:20]!r}", accepted=", ".join(names))
-    return build.emit(Activation(names[approximate]), x)
+    return build.emit(Activation(one_of(names, approximate, f"gelu approximated by {approximate[:20]!r}")), x)
 
 
 def glu(build: Builder, x: Value, dim: int) -> Value:

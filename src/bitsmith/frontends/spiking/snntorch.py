@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bitsmith.errors import ConfigError, UnsupportedError
+from bitsmith.errors import ConfigError, UnsupportedError, one_of
 from bitsmith.frontends.input_shapes import InputShapes, sample_shapes
 from bitsmith.frontends.outputs import Numbers
 from bitsmith.frontends.spiking import is_neuron
@@ -52,11 +52,8 @@ def read_snntorch(module: torch.nn.Module, shapes: InputShapes | None) -> Networ
     x, notes = builder.input("input", item), list[str]()
     for name, layer in layers:
         kind = type(layer).__name__
-        if kind not in _KINDS:
-            raise UnsupportedError(
-                f"the layer {kind}", where=f"the snnTorch module, {name}", accepted=", ".join(_KINDS)
-            )
-        x = _KINDS[kind].read(builder, f"{name}_{kind.lower()}" if name.isdecimal() else name, layer, x)
+        known = one_of(_KINDS, kind, f"the layer {kind}", f"the snnTorch module, {name}")
+        x = known.read(builder, f"{name}_{kind.lower()}" if name.isdecimal() else name, layer, x)
         if getattr(layer, "state_quant", False):
             notes.append(_QUANTIZED.format(name))
     builder.output(x)

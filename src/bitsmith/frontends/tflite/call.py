@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import ModelFileError, UnsupportedError, one_of
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.known import Known, value_of
 from bitsmith.frontends.builder.value import ONE, Kind, Value, constant
@@ -300,10 +300,8 @@ _BOUNDS: Mapping[str, tuple[float | None, float | None]] = {
 
 def activated(result: Tensor, activation: str) -> Limits:
     """The least and the greatest value of a tensor after an activation."""
-    if activation not in _BOUNDS:
-        raise UnsupportedError(f"the fused activation {activation}", accepted=", ".join(_BOUNDS))
+    least, most = one_of(_BOUNDS, activation, f"the fused activation {activation}")
     scale, (low, high) = checked(result).quantized.scale, limits_of(result)
-    least, most = _BOUNDS[activation]
     low = low if least is None else max(low, _step(least, scale))
     high = high if most is None else min(high, _step(most, scale))
     if low > high:

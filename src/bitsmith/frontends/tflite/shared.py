@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import one_of
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.ops.functions import FUNCTIONS
@@ -30,9 +30,7 @@ def fused(call: Call, make: Callable[[Builder], Value]) -> Value:
 
 def activated(call: Call, name: str, x: Value) -> Value:
     """An activation of ``x``."""
-    if name not in _FUSED:
-        raise UnsupportedError(f"the fused activation {name}", accepted=", ".join(_FUSED))
-    return call.build.emit(_FUSED[name], x, kind=x.kind)
+    return call.build.emit(one_of(_FUSED, name, f"the fused activation {name}"), x, kind=x.kind)
 
 
 def activation(name: str) -> Translation:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import ModelFileError, UnsupportedError, one_of
 from bitsmith.frontends.files.json import shown
 from bitsmith.layers.layer import Shape
 
@@ -105,9 +105,7 @@ class Tensor:
         raw = self.data if self.data is not None else memoryview(b"")
         if self.dtype == "int4":
             return self._halves(raw, count)
-        if self.dtype not in _STORED:
-            raise UnsupportedError(f"a constant of {self.dtype}", where=self.where, accepted=", ".join(_STORED))
-        form = np.dtype(_STORED[self.dtype])
+        form = np.dtype(one_of(_STORED, self.dtype, f"a constant of {self.dtype}", self.where))
         self._check_size(raw, count * form.itemsize)
         return np.frombuffer(raw, dtype=form).reshape(self.shape)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import ModelFileError, UnsupportedError, one_of
 from bitsmith.frontends.ops.trees import Tree, below, ensemble, sending, truncated_to
 from bitsmith.frontends.trees import LIGHTGBM_MARK
 from bitsmith.frontends.trees.columns import with_columns
@@ -45,10 +45,7 @@ def read_lightgbm(text: bytes, where: str, classes: Classes | None) -> Network:
     head, *blocks = text.decode("utf-8", "replace").partition("\nend of trees")[0].split("\nTree=")
     described = _entries(head)
     objective, *options = described.get("objective", "custom").split()
-    if objective not in _LINKS:
-        raise UnsupportedError(
-            f"the objective {' '.join([objective, *options])[:50]!r}", where=where, accepted=", ".join(_LINKS)
-        )
+    link = one_of(_LINKS, objective, f"the objective {' '.join([objective, *options])[:50]!r}", where)
     (outputs,) = _numbers(described, "num_tree_per_iteration", 1, where).astype(int)
     if not 1 <= outputs <= MOST_OUTPUTS or not blocks:
         raise ModelFileError("a model without trees, or without outputs", where=where)
@@ -60,7 +57,7 @@ def read_lightgbm(text: bytes, where: str, classes: Classes | None) -> Network:
     ]
     (last,) = _numbers(described, "max_feature_idx", 1, where).astype(int)
     layer = ensemble(trees, int(last) + 1, as_weights(np.zeros(outputs)), where)
-    link = Link.SIGNED_SQUARE if "sqrt" in options else _LINKS[objective]
+    link = Link.SIGNED_SQUARE if "sqrt" in options else link
     kinds = [int(float(word)) for block in blocks for word in _entries(block).get("decision_type", "").split()]
     is_trained = any(kind >> _MISSING & 3 == _NAN and not kind & _CATEGORY for kind in kinds)
     names = described.get("feature_names", "").split(" ") if "feature_names" in described else []

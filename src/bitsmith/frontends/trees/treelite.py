@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import UnsupportedError, one_of
 from bitsmith.frontends.files.json import Fields, parse_json
 from bitsmith.frontends.ops.trees import Decision, Tree, below, ensemble, equal_to, tree_of, truncated_to
 from bitsmith.frontends.trees.network import MOST_OUTPUTS, Link, network_of, of_missing
@@ -35,9 +35,7 @@ def read_treelite(text: bytes, where: str) -> Network:
     """
     model = Fields(parse_json(text, where), where)
     name, classes = model.text("postprocessor"), model.integers("num_class")
-    if name not in _LINKS:
-        raise UnsupportedError(f"the postprocessor {name[:50]!r}", where=where, accepted=", ".join(_LINKS))
-    link, factor = _LINKS[name]
+    link, factor = one_of(_LINKS, name, f"the postprocessor {name[:50]!r}", where)
     if not classes or min(classes) < 1 or len(classes) * max(classes) > MOST_OUTPUTS:
         raise model.wrong("num_class", f"numbers of classes, for at most {MOST_OUTPUTS} outputs")
     if link is Link.SOFTMAX and len(set(classes)) > 1:
@@ -126,9 +124,7 @@ def _decision(node: Fields) -> Decision:
         ">=": (float(below(threshold)), True),
         "==": (equal_to([threshold] if float(np.float32(threshold)) == threshold else []), False),
     }
-    if operator not in bounds:
-        raise UnsupportedError(f"the operator {operator[:40]!r}", where=node.where, accepted=", ".join(bounds))
-    bound, negated = bounds[operator]
+    bound, negated = one_of(bounds, operator, f"the operator {operator[:40]!r}", node.where)
     return Decision(feature, bound, *((right, left) if negated else (left, right)))
 
 

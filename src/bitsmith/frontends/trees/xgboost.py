@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import UnsupportedError, one_of
 from bitsmith.frontends.files.json import Fields, parse_json
 from bitsmith.frontends.files.ubjson import parse_ubjson
 from bitsmith.frontends.ops.trees import Tree, below, ensemble, sending, truncated_to
@@ -60,9 +60,7 @@ def read_xgboost(text: bytes, where: str, classes: Classes | None, missing: floa
     parse = parse_ubjson if text.startswith(XGBOOST_MARK) else parse_json
     learner = Fields(parse(text, where), where).fields("learner")
     described, name = learner.fields("learner_model_param"), learner.fields("objective").text("name")
-    if name not in _OBJECTIVES:
-        raise UnsupportedError(f"the objective {name[:50]!r}", where=where, accepted=", ".join(_OBJECTIVES))
-    link, based, label = _OBJECTIVES[name]
+    link, based, label = one_of(_OBJECTIVES, name, f"the objective {name[:50]!r}", where)
     outputs = max(_count(described, "num_class"), 1) * max(_count(described, "num_target"), 1)
     if outputs > MOST_OUTPUTS:
         raise UnsupportedError(f"{outputs} outputs", where=where, accepted=f"at most {MOST_OUTPUTS}")

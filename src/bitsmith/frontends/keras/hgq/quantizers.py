@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import UnsupportedError, one_of
 from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.hdf5 import Stored
@@ -77,10 +77,9 @@ def quantizer_of(call: LayerCall, part: str, configuration: Fields) -> FixedPoin
             f"quantizers that compute in {shown(policy)}", accepted="float32, which HGQ2 is made for"
         )
     name = configuration.text("class_name")
-    if name not in _CONFIGS:
-        raise UnsupportedError(f"a quantizer configured by {shown(name)}", accepted=", ".join(_CONFIGS))
+    configured = one_of(_CONFIGS, name, f"a quantizer configured by {shown(name)}")
     config = configuration.fields("config")
-    own = {**_CONFIGS[name], **_of_live(call.live(f"{part}/quantizer" if part else "quantizer"))}
+    own = {**configured, **_of_live(call.live(f"{part}/quantizer" if part else "quantizer"))}
     config = Fields({**config.values, **own}, f"{configuration.where}, quantizer {part}")
     kind = config.text("q_type").lower()
     if kind == "dummy":

@@ -17,7 +17,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import finite
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import Fields, Json
-from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, is_channels_first
 from bitsmith.frontends.keras.einsum import product_shapes
 from bitsmith.frontends.keras.hgq.functions import quantized_function, scalar_function
 from bitsmith.frontends.keras.hgq.grids import Singles
@@ -237,7 +237,7 @@ def _convolution(rank: int) -> Translation:
         size = config.per_axis("kernel_size", rank)
         strides, dilation = config.per_axis("strides", rank, 1), config.per_axis("dilation_rate", rank, 1)
         padding = config.text("padding", "valid").lower()
-        if config.text("data_format", "channels_last") != "channels_last" or config.integer("groups", 1) != 1:
+        if is_channels_first(config) or config.integer("groups", 1) != 1:
             raise UnsupportedError("channels first, or groups", accepted="data_format='channels_last', groups=1")
         if padding not in ("valid", "same"):
             raise config.wrong("padding", "valid or same")

@@ -11,7 +11,7 @@ from bitsmith.frontends.builder.builder import finite
 from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.files.json import Fields, Json
 from bitsmith.frontends.keras.activations import activated
-from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, axis_of
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, axis_of, is_channels_first
 from bitsmith.frontends.keras.layers import LAYERS as KERAS
 from bitsmith.frontends.keras.norm import deviation, statistics
 from bitsmith.frontends.keras.qkeras.activations import adaptive, read_quantized
@@ -26,14 +26,10 @@ _FOLDING = ("ema_stats_folding", "batch_stats_folding")
 """Ways of training; afterwards both are the same."""
 
 
-def _is_channels_first(config: Fields) -> bool:
-    return config.get("data_format") == "channels_first"
-
-
 def _activated(call: LayerCall, y: Value) -> Value:
     """``y`` and the layer's activation."""
     activation = read_quantized(call.config, call.major)
-    return activated(call.build, y, activation, axis=-2 if _is_channels_first(call.config) else -1)
+    return activated(call.build, y, activation, axis=-2 if is_channels_first(call.config) else -1)
 
 
 def _of_keras(call: LayerCall, class_name: str, tensors: Sequence[Value], **arguments: Json) -> Value:
@@ -65,7 +61,7 @@ def _folded(call: LayerCall) -> list[Floats]:
     stored = [one for one in call.stored(["batchnorm"]) if one.shape]  # not the count of steps
     if config.text("folding_mode", _FOLDING[0]) not in _FOLDING:
         raise config.wrong("folding_mode", " or ".join(_FOLDING))
-    if axis_of(config, -1) not in (-1, len(call.x.shape)) or _is_channels_first(config):
+    if axis_of(config, -1) not in (-1, len(call.x.shape)) or is_channels_first(config):
         raise UnsupportedError("a batch normalization along another axis than the last", accepted="channels last")
     kernel = stored[0].shape if stored else ()
     depthwise = "depth_multiplier" in config.values
@@ -128,7 +124,7 @@ def _pooled(call: LayerCall, size: Shape, **arguments: Json) -> Value:
     quantizer = read_quantizer(call.config.get("average_quantizer"), call.config.where, call.major)
     if not isinstance(quantizer, Fixed):
         raise UnsupportedError("an average_quantizer with a scale from the data", accepted="a number as alpha")
-    first, x = _is_channels_first(call.config), call.x
+    first, x = is_channels_first(call.config), call.x
     positions, channels = (x.shape[1:], x.shape[0]) if first else (x.shape[:-1], x.shape[-1])
     if len(positions) != 2 or any(one > n for one, n in zip(size, positions, strict=True)):
         raise UnsupportedError(
@@ -146,7 +142,7 @@ def _average_pool(call: LayerCall) -> Value:
     size = call.config.per_axis("pool_size", 2, 2)
     strides = size if call.config.get("strides") is None else call.config.per_axis("strides", 2)
     if call.config.text("padding", "valid").lower() == "same":
-        positions = call.x.shape[1:] if _is_channels_first(call.config) else call.x.shape[:-1]
+        positions = call.x.shape[1:] if is_channels_first(call.config) else call.x.shape[:-1]
         if any((-(-n // step) - 1) * step + one > n for n, step, one in zip(positions, strides, size, strict=True)):
             raise UnsupportedError("quantized means of windows with padding", accepted="padding='valid'")
     return _activated(call, _pooled(call, size, strides=list(strides), depth_multiplier=1))
@@ -155,7 +151,7 @@ def _average_pool(call: LayerCall) -> Value:
 def _global_average_pool(call: LayerCall) -> Value:
     if call.config.get("average_quantizer") is None:
         return _activated(call, KERAS["GlobalAveragePooling2D"].result(call))
-    first, x = _is_channels_first(call.config), call.x
+    first, x = is_channels_first(call.config), call.x
     if len(x.shape) != 3:
         raise call.config.error(f"called on an operand of shape {x.shape}", "an image")
     positions = x.shape[1:] if first else x.shape[:-1]
