@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -125,8 +125,9 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     count.shares.split([(one.name, one.words * one.lanes) for one in kind.layers], count.cells.plus(contents, -1.0))
     if kind.biases:
         _count_memory(count, kind.constants[0])
+    words = cache(partial(kind.bias_words, kind.bias_widths))
     for number, memory in enumerate(kind.constants[kind.biases > 0 :]):
-        _count_table(count, memory, partial(lambda which: kind.bias_words(kind.bias_widths)[which], number))
+        _count_table(count, memory, partial(lambda which: words()[which], number))
     if kind.biases:
         count.lut += (kind.bias_group - 1 + (kind.bias_group // kind.abreast - 1) * (kind.abreast - 1)) * bias * choice
     address = (kind.words - 1).bit_length()

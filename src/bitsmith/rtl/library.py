@@ -1,8 +1,8 @@
 """The hand-written modules of ``rtl/lib``, read with `library`."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
+from bitsmith.rtl.names import LIBRARY
 from bitsmith.rtl.tables import RAM_IN_LOGIC
 
 AXI_STREAM_LIBRARY = ("bitsmith_fifo.sv", "bitsmith_ram.sv", "bitsmith_axis.sv")
@@ -47,9 +47,6 @@ STREAM_LIBRARY = (
 )
 """Processes that pass tokens, and the FIFOs between them."""
 
-_LIBRARY = Path(__file__).parent / "lib"
-
-
 _BLOCKS_ARE_ALLOWED, _ALL_IN_LOGIC = "parameter bit LOGIC = 1'b0", "parameter bit LOGIC = 1'b1"
 
 
@@ -58,7 +55,7 @@ def library(names: Sequence[str] = WRAPPER_LIBRARY, in_logic: str = "") -> Mappi
 
     With attributes ``in_logic``, which memories have then, nothing is block memory.
     """
-    texts = {name: (_LIBRARY / name).read_text(encoding="utf-8") for name in names}
+    texts = {name: (LIBRARY / name).read_text(encoding="utf-8") for name in names}
     if not in_logic:
         return texts
     return {

@@ -38,8 +38,8 @@ xor
 VHDL_KEYWORDS = frozenset(_RESERVED_BY_VHDL.split())
 """Reserved words (IEEE 1076-2008, 15.10), which are the same in capitals."""
 
-_LIBRARY = frozenset(file.stem for file in (Path(__file__).parent / "lib").glob("*.sv"))
-"""Modules that are beside a circuit."""
+LIBRARY = Path(__file__).parent / "lib"
+"""The folder of modules that are beside a circuit."""
 
 _MAX_LENGTH = 64
 
@@ -55,7 +55,7 @@ def identifier(text: str) -> str:
 def top_identifier(text: str) -> str:
     """``text`` as the name of a circuit, and the beginning of those of its parts: others than modules of the library have."""
     name = identifier(text)
-    return f"{name}_net" if any(f"{module}_".startswith(f"{name.lower()}_") for module in _LIBRARY) else name
+    return f"{name}_net" if any(LIBRARY.glob(f"{name.lower()}[_.]*")) else name
 
 
 class Wrapper(StrEnum):
