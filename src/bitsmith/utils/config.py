@@ -163,15 +163,8 @@ def _config(
         network = Network((), (), (), type(model).__name__)  # no choice names a layer, and a shape alone shows them
     else:
         network = read_as(framework, model, ReadOptions(example=example, input_shape=input_shape, layers=layers))
-    return config_from_network(
-        network,
-        granularity=granularity,
-        backend=backend,
-        default_precision=default_precision,
-        default_reuse_factor=default_reuse_factor,
-        max_precision=max_precision,
-        bits=bits,
-    )
+    choices = (granularity, default_precision, default_reuse_factor, max_precision, backend, bits)
+    return config_from_network(network, *choices)
 
 
 def of_installed(name: str) -> object:

@@ -103,16 +103,9 @@ module bitsmith_memory_spans #(
     always_ff @(posedge aclk) held <= base;
 
     bitsmith_memory_fill #(
-        .BEAT(BEAT),
-        .WORD(WORD),
-        .BEATS(BEATS),
-        .COUNT(COUNT),
-        .BURST(BURST),
-        .PATIENCE(PATIENCE)
+        .BEAT(BEAT), .WORD(WORD), .BEATS(BEATS), .COUNT(COUNT), .BURST(BURST), .PATIENCE(PATIENCE)
     ) fill (
-        .aclk(aclk),
-        .aresetn(aresetn),
-        .clear(clear),
+        .aclk(aclk), .aresetn(aresetn), .clear(clear),
         .anew(clear | begins | fill_done),
         .limit(ahead ? passed : ALL),
         .still(clear | start),
@@ -120,36 +113,17 @@ module bitsmith_memory_spans #(
         .base(base),
         .busy(write_busy),
         .failed(write_failed),
-        .begun(begun),
-        .written(written),
-        .m_axi_awvalid(m_axi_awvalid),
-        .m_axi_awready(m_axi_awready),
-        .m_axi_awaddr(m_axi_awaddr),
-        .m_axi_awlen(m_axi_awlen),
-        .m_axi_wvalid(m_axi_wvalid),
-        .m_axi_wready(m_axi_wready),
-        .m_axi_wdata(m_axi_wdata),
-        .m_axi_wstrb(m_axi_wstrb),
-        .m_axi_wlast(m_axi_wlast),
-        .m_axi_bvalid(m_axi_bvalid),
-        .m_axi_bready(m_axi_bready),
-        .m_axi_bresp(m_axi_bresp),
-        .s_tvalid(s_tvalid),
-        .s_tready(s_tready),
-        .s_tdata(s_tdata)
+        .begun(begun), .written(written), .m_axi_awvalid(m_axi_awvalid), .m_axi_awready(m_axi_awready),
+        .m_axi_awaddr(m_axi_awaddr), .m_axi_awlen(m_axi_awlen), .m_axi_wvalid(m_axi_wvalid),
+        .m_axi_wready(m_axi_wready), .m_axi_wdata(m_axi_wdata), .m_axi_wstrb(m_axi_wstrb), .m_axi_wlast(m_axi_wlast),
+        .m_axi_bvalid(m_axi_bvalid), .m_axi_bready(m_axi_bready), .m_axi_bresp(m_axi_bresp), .s_tvalid(s_tvalid),
+        .s_tready(s_tready), .s_tdata(s_tdata)
     );
 
     bitsmith_memory_walk #(
-        .BEAT(BEAT),
-        .WORD(WORD),
-        .SPANS(SPANS),
-        .TABLE(TABLE),
-        .COUNT(COUNT),
-        .BURST(BURST)
+        .BEAT(BEAT), .WORD(WORD), .SPANS(SPANS), .TABLE(TABLE), .COUNT(COUNT), .BURST(BURST)
     ) walk (
-        .aclk(aclk),
-        .aresetn(aresetn),
-        .clear(clear),
+        .aclk(aclk), .aresetn(aresetn), .clear(clear),
         .anew(clear | begins | walk_done),
         .active(active),
         .base(held),
@@ -157,18 +131,9 @@ module bitsmith_memory_spans #(
         .passed(passed),
         .busy(read_busy),
         .failed(read_failed),
-        .walked(walked),
-        .m_axi_arvalid(m_axi_arvalid),
-        .m_axi_arready(m_axi_arready),
-        .m_axi_araddr(m_axi_araddr),
-        .m_axi_arlen(m_axi_arlen),
-        .m_axi_rvalid(m_axi_rvalid),
-        .m_axi_rready(m_axi_rready),
-        .m_axi_rdata(m_axi_rdata),
-        .m_axi_rresp(m_axi_rresp),
-        .m_axi_rlast(m_axi_rlast),
-        .m_tvalid(m_tvalid),
-        .m_tready(m_tready),
+        .walked(walked), .m_axi_arvalid(m_axi_arvalid), .m_axi_arready(m_axi_arready), .m_axi_araddr(m_axi_araddr),
+        .m_axi_arlen(m_axi_arlen), .m_axi_rvalid(m_axi_rvalid), .m_axi_rready(m_axi_rready), .m_axi_rdata(m_axi_rdata),
+        .m_axi_rresp(m_axi_rresp), .m_axi_rlast(m_axi_rlast), .m_tvalid(m_tvalid), .m_tready(m_tready),
         .m_tdata(m_tdata)
     );
 endmodule
