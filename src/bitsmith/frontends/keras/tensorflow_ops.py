@@ -152,11 +152,23 @@ _SAME: Mapping[str, _Same] = {
 }
 
 
+def _operation(read: Callable[[LayerCall], Value | tuple[Value, ...]], becomes: str, *keywords: str) -> Translation:
+    """``read`` with these keywords; arguments that would change what is computed are refused first."""
+
+    def checked(call: LayerCall) -> Value | tuple[Value, ...]:
+        for key, values in _FIXED.items():
+            if (chosen := call.plain(key)) is not None and chosen not in values:
+                accepted = f"{key}={shown(values[0])}, or none"
+                raise UnsupportedError(f"the argument {key}={shown(chosen)}", accepted=accepted)
+        return read(call)
+
+    return Translation(checked, becomes, frozenset({*keywords, *_IGNORED}))
+
+
 def _translation(same: _Same) -> Translation:
     known = OPS[same.name]
 
     def results(call: LayerCall) -> tuple[Value, ...]:
-        _check(call)
         operands = (item for key in same.operands for item in call.given.kwargs.get(key, ()))
         named = {key: call.plain(key) for key in same.options}
         options = {
@@ -169,24 +181,15 @@ def _translation(same: _Same) -> Translation:
         given = Operands((*call.given.args, *operands), alike)
         return known.results(replace(call, config=config, given=given))
 
-    keywords = known.keywords | {*same.operands, *same.options, *_IGNORED}
-    return Translation(results, known.becomes, keywords)
+    return _operation(results, known.becomes, *known.keywords, *same.operands, *same.options)
 
 
 def _unchanged(value: Json) -> Json:
     return value
 
 
-def _check(call: LayerCall) -> None:
-    """Refuse arguments that change what is computed."""
-    for key, values in _FIXED.items():
-        if (chosen := call.plain(key)) is not None and chosen not in values:
-            raise UnsupportedError(f"the argument {key}={shown(chosen)}", accepted=f"{key}={shown(values[0])}, or none")
-
-
 def _matmul(call: LayerCall) -> tuple[Value, ...]:
     """A product of matrices, of which either may be transposed."""
-    _check(call)
     operands = [*call.given.args, *call.given.kwargs.get("b", ())]
     for number, key in enumerate(("transpose_a", "transpose_b")[: len(operands)]):
         operand = operands[number]
@@ -208,7 +211,6 @@ def _inner(call: LayerCall, *keys: str) -> Json:
 
 def _as_layer(call: LayerCall, translation: Translation, config: Mapping[str, Json]) -> tuple[Value, ...]:
     """A layer of Keras that the operation computes, on its first operand."""
-    _check(call)
     shared = {"strides": _inner(call, "strides", "stride"), "padding": call.plain("padding")}
     fields = Fields({**shared, **config}, call.config.where)
     return translation.results(replace(call, config=fields, given=Operands(call.given.args, {})))
@@ -218,7 +220,7 @@ def _pool(name: str) -> Translation:
     def results(call: LayerCall) -> tuple[Value, ...]:
         return _as_layer(call, OPS[name], {"pool_size": _inner(call, "ksize")})
 
-    return Translation(results, OPS[name].becomes, frozenset({"ksize", "strides", "padding", *_IGNORED}))
+    return _operation(results, OPS[name].becomes, "ksize", "strides", "padding")
 
 
 _FILTERS = ("filter", "filters")
@@ -245,7 +247,7 @@ def _convolution(name: str) -> Translation:
         }
         return _as_layer(call.with_trained([constant(kernel)]), LAYERS[name.format(rank)], config)
 
-    return Translation(results, "Conv", frozenset({*_FILTERS, *_RATES, "strides", "stride", "padding", *_IGNORED}))
+    return _operation(results, "Conv", *_FILTERS, *_RATES, "strides", "stride", "padding")
 
 
 def _transposed(call: LayerCall) -> tuple[Value, ...]:
@@ -277,7 +279,6 @@ def _resized(way: Interpolation) -> Translation:
     """Images with new sizes as TensorFlow 1 has them, which begins at the first element."""
 
     def read(call: LayerCall) -> Value:
-        _check(call)
         corners, centers = call.flag("align_corners"), call.flag("half_pixel_centers")
         if corners and centers:
             raise UnsupportedError("align_corners and half_pixel_centers together", accepted="one of the two")
@@ -287,11 +288,10 @@ def _resized(way: Interpolation) -> Translation:
         layer = Resize(sizes, way, Coordinates.ALIGN_CORNERS if corners else by_centers, rounding)
         return along(call.build, call.x, lambda x: call.build.emit(layer, x), (2,), first=False)
 
-    return Translation(read, "Resize", frozenset({"size", "align_corners", "half_pixel_centers", *_IGNORED}))
+    return _operation(read, "Resize", "size", "align_corners", "half_pixel_centers")
 
 
 def _local_response(call: LayerCall) -> Value:
-    _check(call)
     defaults = {"depth_radius": 5, "bias": 1.0, "alpha": 1.0, "beta": 0.5}
     radius, bias, alpha, beta = (float(call.numbers(key, default=value)) for key, value in defaults.items())
     size = int(2 * radius + 1)
@@ -302,7 +302,6 @@ def _blocks(make: Callable[..., Value]) -> Translation:
     """Blocks of an image as channels, or channels as blocks."""
 
     def results(call: LayerCall) -> tuple[Value, ...]:
-        _check(call)
         block = Fields({"block_size": call.plain("block_size")}, call.config.where).positive("block_size")
         if call.x.rank != 4:
             raise UnsupportedError(
@@ -312,11 +311,10 @@ def _blocks(make: Callable[..., Value]) -> Translation:
         blocks = make(call.build.within("blocks"), x, block, blocks_first=True)
         return (call.build.permuted(blocks, (0, 2, 3, 1)),)
 
-    return Translation(results, "Reshape and Permute", frozenset({"block_size", *_IGNORED}))
+    return _operation(results, "Reshape and Permute", "block_size")
 
 
 def _squared_difference(call: LayerCall) -> Value:
-    _check(call)
     given = Operands((*call.given.args, *call.given.kwargs.get("y", ())), {})
     difference = subtract(call.build.within("difference"), *replace(call, given=given).operands(2))
     return multiply(call.build, difference, difference)
@@ -335,9 +333,7 @@ def _slice(call: LayerCall) -> Value:
 
 TENSORFLOW_OPS: Mapping[str, Translation] = {
     **{function: _translation(same) for function, same in _SAME.items()},
-    "linalg.matmul": Translation(
-        _matmul, OPS["Matmul"].becomes, frozenset({"b", "transpose_a", "transpose_b", *_IGNORED})
-    ),
+    "linalg.matmul": _operation(_matmul, OPS["Matmul"].becomes, "b", "transpose_a", "transpose_b"),
     **{f"{where}nn.max_pool{rank}": _pool("MaxPool") for where in ("", "compat.v1.") for rank in ("", "1d", "2d")},
     **{f"{where}nn.avg_pool{rank}": _pool("AveragePool") for where in ("", "compat.v1.") for rank in ("", "1d", "2d")},
     **dict.fromkeys(
@@ -349,20 +345,17 @@ TENSORFLOW_OPS: Mapping[str, Translation] = {
     **dict.fromkeys(("nn.space_to_depth", "compat.v1.space_to_depth"), _blocks(space_to_depth)),
     **dict.fromkeys(
         ("nn.conv2d_transpose", "compat.v1.nn.conv2d_transpose"),
-        Translation(
-            _transposed, "ConvTranspose", frozenset({*_FILTERS, "output_shape", "strides", "padding", *_IGNORED})
-        ),
+        _operation(_transposed, "ConvTranspose", *_FILTERS, "output_shape", "strides", "padding"),
     ),
     "compat.v1.image.resize_nearest_neighbor": _resized(Interpolation.NEAREST),
     "compat.v1.image.resize_bilinear": _resized(Interpolation.LINEAR),
-    "nn.local_response_normalization": Translation(
-        _local_response,
-        "Power, EinsumDense, BatchNormalization, Power and Multiply",
-        frozenset({"depth_radius", "bias", "alpha", "beta", *_IGNORED}),
+    "nn.local_response_normalization": _operation(
+        *(_local_response, "Power, EinsumDense, BatchNormalization, Power and Multiply"),
+        *("depth_radius", "bias", "alpha", "beta"),
     ),
-    "math.squared_difference": Translation(_squared_difference, "Subtract and Multiply", frozenset({"y", *_IGNORED})),
+    "math.squared_difference": _operation(_squared_difference, "Subtract and Multiply", "y"),
     "math.add_n": LAYERS["Add"],
-    "slice": Translation(_slice, "Slice", frozenset({"begin", "size", *_IGNORED})),
+    "slice": _operation(_slice, "Slice", "begin", "size"),
     "keras.backend.batch_flatten": LAYERS["Flatten"],
 }
 """Operations by their names in TensorFlow."""
