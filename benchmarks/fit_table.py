@@ -1,4 +1,4 @@
-"""The table of docs/what-fit-saves.md: six networks with formats chosen in four ways, their look-up tables, losses and seconds.
+"""The table of docs/what-fit-saves.md: seven networks with formats chosen in four ways, their look-up tables, losses and seconds.
 
     python benchmarks/fit_table.py digits cnn --ways fit hgq2
     python benchmarks/fit_table.py digits --ways fit --yosys

@@ -1,4 +1,4 @@
-"""Six float networks with their samples, as `fit_table.py` and others train them, and the smallest uniform format of each.
+"""Seven float networks with their samples, as `fit_table.py` and others train them, and the smallest uniform format of each.
 
 Half of the samples that no training saw are for choosing: of uniform formats the smallest is taken that loses at most half a
 percent on all of them, by labels, and as `fit` expects it of others with a standard error. Fresh samples tell what is lost on
@@ -10,13 +10,14 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from fit_loop import Absent
 from sklearn.datasets import load_digits
 
 import bitsmith
@@ -101,6 +102,25 @@ def sequences(count: int = 10_000) -> tuple[Batch, Labels]:
     return x.astype(np.float32), np.digitize(sums, np.quantile(sums, [1 / 3, 2 / 3]))
 
 
+def lookups(count: int = 10_000) -> tuple[Batch, Labels]:
+    """Six tokens in random order: five have a direction and a value, the sixth asks for a direction.
+
+    The class is that of the value in the nearest direction. Nothing that a token has alone tells which of the five is asked for.
+    """
+    rng, keys = np.random.default_rng(7), 5
+    classes, rows = rng.integers(0, 3, (count, keys)), np.arange(count)
+    turns = rng.permuted(np.tile(np.arange(keys), (count, 1)), axis=1) / keys + rng.uniform(0, 1, (count, 1))
+    angles = 2 * np.pi * turns + rng.uniform(-0.35, 0.35, (count, keys))
+    asked = angles[rows, rng.integers(0, keys, count)] + rng.uniform(-0.35, 0.35, count)
+    x = np.zeros((count, keys + 1, 4))
+    x[:, :keys, 0], x[:, :keys, 1] = np.cos(angles), np.sin(angles)
+    x[:, :keys, 2] = classes - 1 + 0.2 * rng.standard_normal((count, keys))
+    x[:, keys, 0], x[:, keys, 1], x[:, keys, 3] = np.cos(asked), np.sin(asked), 1
+    places = rng.permuted(np.tile(np.arange(keys + 1), (count, 1)), axis=1)
+    nearest = np.cos(angles - asked[:, None]).argmax(axis=1)
+    return np.take_along_axis(x, places[:, :, None], 1).astype(np.float32), classes[rows, nearest]
+
+
 class Recurrent(torch.nn.Module):
     """An LSTM whose last state is read."""
 
@@ -139,6 +159,14 @@ class Transformer(torch.nn.Module):
         """The three logits."""
         read: torch.Tensor = self.read(self.mean(self.block(self.embed(x))))
         return read
+
+    @classmethod
+    def without_attention(cls, hidden: int) -> torch.nn.Module:
+        """One that attends to nothing, with so many hidden units for a token: logits are sums of functions of tokens."""
+        net = cls()
+        net.block = torch.nn.TransformerEncoderLayer(8, 2, hidden, dropout=0.0, batch_first=True)
+        net.block.self_attn = Absent()
+        return net
 
     def merged(self) -> torch.nn.Module:
         """The same without attention and normalizations, where linear layers follow each other and commute with the mean."""
@@ -204,6 +232,7 @@ CASES = {
     "transformer": Case(
         "sequences, transformer of 8", Transformer, sequences, 4_000, -1, partial(sequences, MORE), (4, 8), 100, True
     ),
+    "lookups": Case("lookups, transformer of 8", Transformer, lookups, 4_000, -1, partial(lookups, MORE), (6, 8)),
 }
 
 
@@ -253,3 +282,22 @@ def uniform(net: torch.nn.Module, x: Batch, labels: Labels, least: float, folder
             enough = enough or bits
     _, text, model = min(found, key=lambda each: each[0])
     return text, model
+
+
+def main() -> None:
+    """Print what float networks decide rightly of samples that no training saw, that of lookups without attention among them."""
+    cases = [*CASES.values()]
+    for hidden in (16, 256):
+        alone = f"lookups, {hidden} hidden units and no attention"
+        cases.append(replace(CASES["lookups"], name=alone, network=partial(Transformer.without_attention, hidden)))
+    torch.backends.mha.set_fastpath_enabled(False)  # which reads weights of attention
+    for case in cases:
+        x, labels = case.samples()
+        net = trained(case, x[: case.trained_on], labels[: case.trained_on])
+        others, wanted = (each[case.trained_on :] for each in (case.more or case.samples)())
+        with torch.no_grad():
+            print(f"{case.name}: {accuracy(net(torch.from_numpy(others)).numpy(), wanted):.2%}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

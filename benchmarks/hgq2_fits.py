@@ -3,9 +3,9 @@
     python benchmarks/hgq2_fits.py lstm --replicas 32 --seconds 380 --into FOLDER
 
 HGQ2 has no LSTM: here it is of quantized products, sums and tables, which all steps share. It has no layer normalization either:
-batches are normalized in its place, which costs less. Replicas begin from four seeds. The price of bits rises from 1e-8 to each
-replica's own, from 3e-7 to 1e-4. Of each replica the cheapest state is kept that loses no more on others than `fit`, and the
-cheapest that is 0.1 % better, for `fit_table.py --trained FOLDER`, which converts them.
+batches are normalized in its place, which costs less. Replicas begin from four seeds, or from ``--seeds 2``. The price of bits
+rises from 1e-8 to each replica's own, from 3e-7 to 1e-4. Of each replica the cheapest state is kept that loses no more on others
+than `fit`, and the cheapest that is 0.1 % better, for `fit_table.py --trained FOLDER`, which converts them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 import numpy as np
 import numpy.typing as npt
 
-SEEDS, BATCH, KEPT, MARGINS = 4, 200, 6, (0.0, 0.001)
+BATCH, KEPT, MARGINS = 200, 6, (0.0, 0.001)
 PRICES, START, RATE = (3e-7, 1e-4), 1e-8, 3e-3
 NEVER = 1e9
 """The price of a network that keeps no accuracy."""
@@ -85,11 +85,11 @@ def _lstm() -> Any:
     return keras.Model(x, QDense(3, name="read")(hidden))
 
 
-def _transformer() -> Any:
+def _transformer(steps: int) -> Any:
     import keras
     from hgq.layers import QAdd, QBatchNormalization, QDense, QMeanPow2, QMultiHeadAttention
 
-    x = keras.Input((8, 4))
+    x = keras.Input((steps, 4))
     tokens = QDense(8)(x)
     tokens = QBatchNormalization()(QAdd()([tokens, QMultiHeadAttention(2, 4)(tokens, tokens)]))
     forward = QDense(8)(QDense(16, activation="relu")(tokens))
@@ -103,7 +103,8 @@ NETWORKS: Mapping[str, Callable[[], Any]] = {
     "cnn": partial(_chain, (8, 8, 1), _image),
     "vibrations": partial(_chain, (64, 1), _signal),
     "lstm": _lstm,
-    "transformer": _transformer,
+    "transformer": partial(_transformer, 8),
+    "lookups": partial(_transformer, 6),
 }
 """By the names of ``CASES``."""
 
@@ -130,11 +131,11 @@ class Samples:
 class Replicas:
     """The states of all replicas, each an array with one row for each, and the steps that change them."""
 
-    def __init__(self, name: str, samples: Samples, count: int) -> None:
+    def __init__(self, name: str, samples: Samples, count: int, seeds: int) -> None:
         import jax
         import keras
 
-        models = [network(name, seed) for seed in range(min(SEEDS, count))]
+        models = [network(name, seed) for seed in range(min(seeds, count))]
         self.net, self.samples, self.count = models[0], samples, count
         self.rate = keras.optimizers.Adam(RATE, clipnorm=5.0)
         self.rate.build(self.net.trainable_variables)
@@ -153,8 +154,8 @@ class Replicas:
         )
         endless = jax.numpy.full(count, NEVER)
         self.best = [(endless, *self.states[:2]) for _ in MARGINS]
-        steps = max(count // SEEDS, 1)
-        self._ends = np.geomspace(*PRICES, steps)[np.arange(count) // SEEDS % steps]
+        steps = max(count // seeds, 1)
+        self._ends = np.geomspace(*PRICES, steps)[np.arange(count) // seeds % steps]
         ranges = _ranges(self.net, set())
         variables = self.net.non_trainable_variables
         self._priced, self._cost = ([each.name == name for each in variables] for name in ("beta", "ebops"))
@@ -299,10 +300,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=[*NETWORKS])
     parser.add_argument("--replicas", type=int, default=8)
+    parser.add_argument("--seeds", type=int, default=4, help="seeds from which replicas begin")
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--into", type=Path, required=True)
     given = parser.parse_args()
-    replicas = Replicas(given.name, samples_of(given.name), given.replicas)
+    replicas = Replicas(given.name, samples_of(given.name), given.replicas, given.seeds)
     begun: float | None = None
     while begun is None or time.monotonic() - begun < given.seconds:
         replicas.run(0.0 if begun is None else (time.monotonic() - begun) / given.seconds)
