@@ -202,10 +202,14 @@ def least_times(
 def raised(
     times: Sequence[Polyline], own: Polyline, waits: Sequence[Wait], gap: int, offsets: Polyline | None
 ) -> Polyline:
-    """The least times not before ``own`` that keep ``waits``, with ``gap`` cycles between neighbors, and ``offsets``."""
+    """The least times not before ``own`` that keep ``waits``, with ``gap`` cycles between neighbors, and ``offsets``.
+
+    Neighbors of ``own`` are so far apart.
+    """
+    before = own
     for wait in waits:
         own = own.raised(wait.first, times[wait.other].of_indices(wait.actions).plus(wait.cycles))
-    return spaced(own, gap, offsets)
+    return own if own is before and offsets is None else spaced(own, gap, offsets)
 
 
 def settled(

@@ -78,7 +78,7 @@ class Polyline:
         return int(self.at(np.array(index % len(self))))
 
     def __eq__(self, other: object) -> bool:
-        return (
+        return self is other or (
             isinstance(other, Polyline)
             and np.array_equal(self.corners, other.corners)
             and np.array_equal(self.values, other.values)
@@ -183,12 +183,14 @@ class Polyline:
         return _through(corners, np.maximum.accumulate(self.at(corners)))
 
     def raised(self, start: int, least: Polyline) -> Polyline:
-        """The sequence with its elements from ``start`` on (to the end) raised to those of ``least``."""
+        """The sequence with its elements from ``start`` on (to the end) raised to those of ``least``; itself if none is less."""
         if self._is_dense(len(self)) or least._is_dense(len(self)):
             values = self.dense()
             return Polyline.of(np.append(values[:start], np.maximum(values[start:], least.dense())))
         corners = _merged(self.corners[self.corners >= start] - start, least.corners)
         have, want = self.at(corners + start), least.at(corners)
+        if bool((want <= have).all()):
+            return self
         sign = np.sign(want - have)
         (crossing,) = np.nonzero(sign[:-1] * sign[1:] < 0)
         if len(crossing):
