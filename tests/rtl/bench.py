@@ -21,6 +21,22 @@ def write_sources(folder: Path, sources: Mapping[str, str]) -> list[Path]:
     return paths
 
 
+RULES = {
+    "bitsmith_memory_read": "axi_read_rules #(.WORD(WORD)) rules (.*)",
+    "bitsmith_memory_write": "axi_write_rules #(.WORD(WORD)) rules (.*)",
+}
+"""What watches the masters of a bus, by the module that is one: an instance from ``axi_rules.sv``."""
+
+
+def watched(folder: Path, sources: Sequence[Path]) -> list[Path]:
+    """The sources, with the rules of AXI bound into the masters among them."""
+    bound = [f"bind {path.stem} {RULES[path.stem]};\n" for path in sources if path.stem in RULES]
+    if not bound:
+        return [*sources]
+    (folder / "axi_rules.sv").write_text((Path(__file__).parent / "axi_rules.sv").read_text() + "\n" + "".join(bound))
+    return [*sources, folder / "axi_rules.sv"]
+
+
 def compile_bench(
     folder: Path, bench: str, top: str, sources: Sequence[Path], parameters: Mapping[str, int | str] | None = None
 ) -> None:
@@ -32,7 +48,7 @@ def compile_bench(
         folder="bench",
         harness=str(Path(__file__).parent / bench),
         top=top,
-        sources=sources,
+        sources=watched(folder, sources),
         parameters=parameters,
         optimize=0,
         waves=False,

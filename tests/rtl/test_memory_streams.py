@@ -37,6 +37,30 @@ def test_against_a_model(tmp_path: Path, module: str, parameters: dict[str, int]
         assert all(int(count) > 20 for count in counts)
 
 
+BROKEN_RULES = [
+    ("memory_read", "m_axi_arvalid & ~m_axi_arready", "1'b0", "VALID falls"),
+    ("memory_write", "(m_axi_awvalid & ~m_axi_awready)", "1'b0", "VALID falls"),
+    ("memory_write", "left == 5'd1", "left == 5'd2", "WLAST"),
+    ("memory_write", "left != '0;", "(left != '0) & s_tvalid;", "VALID falls"),
+]
+"""A module, text of it that another replaces, and what the rules of AXI then say."""
+
+
+@pytest.mark.parametrize(("module", "text", "other", "what"), BROKEN_RULES)
+def test_broken_rules_of_axi_are_named(tmp_path: Path, module: str, text: str, other: str, what: str) -> None:
+    texts = library((*MEMORY_LIBRARY, "bitsmith_fifo.sv", "bitsmith_ram.sv"))
+    names = [f"bitsmith_{module}.sv", "bitsmith_fifo.sv", "bitsmith_ram.sv"]
+    assert texts[names[0]].count(text) == 1
+    for name in names:
+        (tmp_path / name).write_text(texts[name].replace(text, other))
+    parameters = {"BEAT": 8, "WORD": 32}
+    compile_bench(
+        tmp_path, f"{module}_bench.cpp", f"bitsmith_{module}", [tmp_path / name for name in names], parameters
+    )
+    with pytest.raises(ToolFailedError, match=what):
+        run_bench(tmp_path, 20_000, 0, 0)
+
+
 def compiled(
     folder: Path, beat: int, beats: int, spans: Sequence[tuple[int, int]], mutant: tuple[str, str] = ("", "")
 ) -> tuple[int, ...]:
