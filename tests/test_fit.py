@@ -196,14 +196,14 @@ def test_bounds_of_area_and_speed_that_nothing_meets_say_what_each_alone_would_h
     model: Path, data: tuple[Floats, Labels]
 ) -> None:
     none = bitsmith.fit(model, data, Goal(loss=0.3, latency=1, part=PART), tries=1)
-    least = f"latency={min(each.figures['latency'] for each in none.points if each.excess <= 0)} instead of 1"
+    least = f"latency={min(each.figures['latency'] for each in none.points if each.excess <= 0)} cycles instead of 1"
     assert none.chosen is None and f"it takes {least}, with all other bounds" in none.verdict
     with pytest.raises(CapacityError, match="instead of 1"):
         none.best()
     both = bitsmith.fit(model, data, Goal(limit=0.9999, metric="accuracy", latency=1, part=PART), tries=1)
     assert both.chosen is None and "no bound alone is in the way" in both.verdict
     two = bitsmith.fit(model, data, Goal(loss=0.3, latency=1, lut=1, part=PART), tries=1).verdict
-    assert re.search(r"the nearest circuit has latency=\d+ instead of 1 and lut=[\d,]+ instead of 1\.", two)
+    assert re.search(r"the nearest circuit has latency=\d+ cycles instead of 1 and lut=[\d,]+ instead of 1\.", two)
 
 
 def test_a_bound_of_the_interval_is_used_for_reuse_factors(model: Path, data: tuple[Floats, Labels]) -> None:

@@ -170,7 +170,9 @@ class Fitted(Exploration):
         """A figure beside its bound."""
         if name == "clock_ps":
             return f"fmax={_in_figures(1e6 / least, 4, math.floor)} instead of {self.goal.fmax}"
-        return f"{name}={least:,} instead of {self.limits[name]:,}"
+        times = {"latency": self.goal.latency_ns and f"{self.goal.latency_ns:g} ns", "interval": None}
+        unit, asked = " cycles" * (name in times), times.get(name)
+        return f"{name}={least:,}{unit} instead of {self.limits[name]:,}{f' ({asked})' if asked else ''}"
 
     def document(self) -> dict[str, object]:
         """The fit as plain values."""
