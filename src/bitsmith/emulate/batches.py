@@ -274,7 +274,7 @@ def read_array(path: Path) -> Batch:
             return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
     except FileNotFoundError as error:
         raise InputDataError(
-            "there is no such file", where=str(path), accepted="an .npy file", remedy="check the path"
+            "there is no such file", where=str(path), accepted="an .npy or .npz file", remedy="check the path"
         ) from error
     except _NO_ARRAY as error:
         raise _not_an_array(path, error) from error
