@@ -6,10 +6,12 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
 from bitsmith.devices.parts import resolve_part
+from bitsmith.estimate import size
 from bitsmith.estimate.bisection import first_with_room
-from bitsmith.estimate.fit import slowest
+from bitsmith.estimate.fit import only_in_tokens, slowest
 from bitsmith.estimate.needs import fits, limited
 from bitsmith.estimate.obstacle import _stored, obstacle, way_out
 from bitsmith.ir import ops
@@ -93,6 +95,17 @@ def test_fifos_outside_are_a_remedy_where_these_are_in_the_way() -> None:
         f"200 ns, 75 %' as your memory is, for FIFOs outside: at least about {stored.size.lut:,} LUTs of 53,200"
         in str(way_out(found, short, tried_bits=False))
     )
+
+
+def test_whole_tensors_need_no_look_where_many_tokens_lack_room_by_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few tokens, or those that lack little, may be larger than whole tensors."""
+    for many, share, left_out in ((0, 6, True), (1 << 17, 6, False), (0, 3, False)):
+        monkeypatch.setattr(size, "_MANY", many)
+        program = _dense(16, 24, 8)
+        least = slowest(program, PART, Directives({}, parallel=False), lambda _: False).size.lut
+        assert (
+            only_in_tokens(program, limited(PART, {"lut": least // share}), Directives({}, parallel=True)) is left_out
+        )
 
 
 def test_the_first_way_with_room_is_sought_from_the_first_possible_one() -> None:

@@ -21,7 +21,7 @@ from bitsmith.estimate.bisection import first_around, first_step, first_with_roo
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.needs import fits, limited, needs
 from bitsmith.estimate.products import products_of
-from bitsmith.estimate.size import Possible, estimate_layout
+from bitsmith.estimate.size import Possible, estimate_layout, plans_long
 from bitsmith.ir.program import Program
 from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
@@ -38,6 +38,9 @@ _STEEP = 4
 
 _NEARLY = 1.25
 """Times the room within which needs may rise from one interval to a longer one, as multipliers become of another kind."""
+
+_FAR = 4
+"""Times what there is that many tokens take at least where whole tensors need no look."""
 
 _LOOKED = 3
 """Intervals that are looked at with their FIFOs before the longest one is: mostly one has room. One where that takes long."""
@@ -123,8 +126,16 @@ def proposal(program: Program, part: Part, directives: Directives, budget_ns: fl
     """
     styles = dict.fromkeys(sorted(directives.engine), MultiplierStyle.CHEAPEST)
     apart = replace(directives, reuse={}, engine=frozenset(), products={**directives.products, **styles})
-    ways = [_Paces.of(program, part, replace(apart, parallel=parallel), styles) for parallel in (True, False)]
+    kinds = (False,) if only_in_tokens(program, part, apart) else (True, False)
+    ways = [_Paces.of(program, part, replace(apart, parallel=parallel), styles) for parallel in kinds]
     return _with_margin(part, ways, lambda way, blocks: way.fastest(blocks, budget_ns, near))
+
+
+def only_in_tokens(program: Program, part: Part, directives: Directives) -> bool:
+    """Return True if whole tensors need no look: tokens are many, each of which they would hold, and lack room by far."""
+    least = slowest(program, part, replace(directives, parallel=False), _never)
+    far = max(need.share for need in needs(least.size, part)) > _FAR
+    return far and plans_long(program, least.directives, part.family)
 
 
 def sooner(program: Program, part: Part, directives: Directives, budget_ns: float, below: int) -> Fit | None:

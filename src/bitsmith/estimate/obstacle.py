@@ -12,7 +12,7 @@ from itertools import accumulate
 from bitsmith.devices.family import Part
 from bitsmith.errors.remedies import Call, Remedy, given, remedy
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import Fit, fastest_in_turn, slowest, slowest_in_turn
+from bitsmith.estimate.fit import Fit, fastest_in_turn, only_in_tokens, slowest, slowest_in_turn
 from bitsmith.estimate.needs import Need, fits, needs
 from bitsmith.estimate.size import estimate_without_fifos, plans_long
 from bitsmith.ir.program import Program
@@ -146,6 +146,8 @@ def smallest(program: Program, part: Part, directives: Directives) -> Fit:
     """The circuit that crowds ``part`` least of the slowest ones: side by side, in tokens, in turn."""
     least = min(slowest_ways(program, part, directives), key=lambda found: crowding(found.size, part))
     most, together = crowding(least.size, part), replace(directives, reuse={}, parallel=True)
+    if only_in_tokens(program, part, replace(directives, reuse={})):
+        return least
     whole = slowest(program, part, together, lambda size: crowding(size, part) <= most)
     return whole if crowding(whole.size, part) <= most else least
 

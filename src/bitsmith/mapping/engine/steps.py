@@ -176,9 +176,8 @@ def canonical(function: Sequence[Following], kind: Span) -> tuple[tuple[Followin
     left = Counter(one for step in function for one in step.values)  # steps that read a value,
     readers = [left[0]]  # and one that is kept
     for number, origin in enumerate(function, 1):
-        step = replace(
-            origin, operands=tuple(one if isinstance(one, ops.Const) else places[one] for one in origin.operands)
-        )
+        operands = tuple(one if isinstance(one, ops.Const) else places[one] for one in origin.operands)
+        step = Following(origin.op, origin.frac, operands)
         before = steps[-1] if step.values == (len(steps),) and steps and readers[-1] == 1 else None
         if isinstance(origin.op, ops.Cast):
             (value,) = step.values

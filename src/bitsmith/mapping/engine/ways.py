@@ -124,7 +124,7 @@ def _way(unit: Unit, number: int, function: int, steps: tuple[Following, ...], k
         operands = tuple(
             one if isinstance(one, ops.Const) else places.get((one, end), have[one][0]) for one in step.operands
         )
-        moved.append(_relative(replace(step, operands=operands), work))
+        moved.append(_relative(Following(step.op, step.frac, operands, step.reach), work))
         have.append((len(moved), kinds[index + 1].frac if step.has_places else work))
         if not step.has_places:
             places[index + 1, end] = len(moved)
@@ -136,11 +136,11 @@ def _relative(step: Following, by: int) -> Following:
     """``step`` on what has ``by`` fractional bits less; a cast or a table gives integers."""
     op = step.op
     if isinstance(op, ops.Cast | ops.Table):
-        return replace(step, op=replace(op, frac=np.zeros(1, dtype=np.int64)), frac=0)
+        return Following(replace(op, frac=np.zeros(1, dtype=np.int64)), 0, step.operands, step.reach)
     if isinstance(op, ops.Mul):
         return step
-    moved = (replace(one, frac=one.frac - by) if isinstance(one, ops.Const) else one for one in step.operands)
-    return replace(step, operands=tuple(moved))
+    moved = (ops.Const(one.raw, one.frac - by) if isinstance(one, ops.Const) else one for one in step.operands)
+    return Following(op, step.frac, tuple(moved), step.reach)
 
 
 def _same(kind: Span, like: ops.Cast) -> Following:
