@@ -5,10 +5,14 @@ In: a program, and directives. Out: the tokens at which each layer multiplies or
 
 import math
 
+from bitsmith.dataflow.kinds import FoldedProduct
+from bitsmith.dataflow.processes import Process
+from bitsmith.devices.family import Family
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import matrix_shape, weights_of
+from bitsmith.mapping.multipliers import multipliers
 
 
 def products_of(program: Program, directives: Directives) -> dict[str, tuple[int, int]]:
@@ -43,3 +47,12 @@ def _pooled(program: Program, node: Node) -> tuple[int, int] | None:
     positions, elements = math.prod(node.type.shape[:-1]), program.nodes[node.args[0]].type.size
     over_channels = len(program.nodes[node.args[0]].type.shape) - 1 in node.op.axes
     return None if over_channels or not node.type.shape else (positions, elements // positions)
+
+
+def block_ns(process: Process, family: Family) -> float:
+    """The slowest stage of the multiplier blocks of a folded product; 0 of one without any, and of other processes."""
+    kind, block = process.kind, family.area.block
+    if block is None or not isinstance(kind, FoldedProduct):
+        return 0.0
+    array = multipliers(kind, process.takes[0].token, process.results[0].token, block)
+    return family.delays.staged_multiplier(array.number, array.weight)[1] if array.blocks else 0.0

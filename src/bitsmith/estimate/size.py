@@ -27,6 +27,7 @@ from bitsmith.estimate.count import REGISTERS, Count
 from bitsmith.estimate.engines import count_engine, walk_ns
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.movers import with_movers
+from bitsmith.estimate.products import block_ns
 from bitsmith.estimate.reads import Mask, OperandsRead, bits_of_inputs, changing, operands_read, share
 from bitsmith.estimate.recurrences import FIGURES, STEPS_MADE, extended, first_steps, only_scan
 from bitsmith.estimate.serial import frames_of_network, frames_of_pipeline, with_port
@@ -241,6 +242,7 @@ def estimate_network(
     longest = [*(stages.longest_ns for _, stages in cores.values()), *(stage_ns for _, stage_ns in kept.values())]
     engines = (process.kind for process in network.processes if isinstance(process.kind, kinds.Engine))
     longest += [walk_ns(kind, family.delays) for kind in engines if cores]
+    longest += [block_ns(process, family) for process in network.processes if cores]
     routed = family.delays.routed(max(longest), count.lut) if longest else 0.0
     if routed and count.bram > within and family.place_and_route is not None:  # logic reads block memory
         routed = max(routed, family.place_and_route.memory_ns)
