@@ -88,6 +88,30 @@ def test_others_stay() -> None:
         network(LEAKY),
         *(replace(one, outputs=("r0", name)) for name in ("line", "leaky")),
         one.with_nodes([*one.nodes, NetworkNode("beside", ReLU(), ("line",))]),
-        one.with_nodes([replace(node, layer=ReLU()) if node.name == "line" else node for node in one.nodes]),
+        of_codes(ReLU(negative_slope=0.25)),  # whose products are exact
     ):
         assert not is_split(other)
+
+
+def of_codes(rectifier: Layer) -> Network:
+    """A rectifier of codes themselves, on a grid of eighths before and after it."""
+    grid = Quantizer.uniform(0.125, -128, 127)
+    nodes = [
+        NetworkNode("x", Input((3,))),
+        NetworkNode("q", Quantize(grid), ("x",)),
+        NetworkNode("leaky", rectifier, ("q",)),
+        NetworkNode("r", Quantize(grid), ("leaky",)),
+    ]
+    return Network(tuple(nodes), ("x",), ("r",))
+
+
+@pytest.mark.parametrize("slope", [0.1, 0.2, 0.01, 1 / 3])
+def test_ties_of_codes_go_to_even_as_in_single_precision(slope: float) -> None:
+    x = np.arange(-128, 128).repeat(3).reshape(-1, 3) / 8
+    below = np.float32(x) * np.float32(slope)
+    expected = np.rint(np.where(x > 0, np.float32(x), below) * 8) / 8
+    for rectifier in (ReLU(negative_slope=slope), PReLU(as_weights(np.float32([slope] * 3)))):
+        one = of_codes(rectifier)
+        assert is_split(one)
+        (found,) = Emulator(compile_network(one).program).run([x])
+        np.testing.assert_array_equal(found, expected)

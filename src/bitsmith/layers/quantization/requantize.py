@@ -28,7 +28,7 @@ _FEW_VALUES = 64
 _TABLE_VALUES = 4096
 """Most values of an operand for which a table stands in where no multiplication is exact."""
 
-_MOST_STEPS = 1 << 17
+MOST_STEPS = 1 << 17
 
 FACTOR_BITS = 18
 """The widest factor that multiplier blocks of all families take but the smallest: a program is one for all parts."""
@@ -112,7 +112,7 @@ class Staircase:
     @property
     def is_long(self) -> bool:
         """Return True if there are more steps than are looked at."""
-        return abs(self.code(self.most) - self.code(self.least)) > _MOST_STEPS
+        return abs(self.code(self.most) - self.code(self.least)) > MOST_STEPS
 
     def rising(self) -> Staircase:
         """The same of ``-x``, if it falls."""
@@ -126,7 +126,7 @@ class Staircase:
         if self.is_long:
             raise UnsupportedError(
                 f"a quantizer whose operand spans {last - first} steps of a scale that is not a power of two",
-                accepted=f"at most {_MOST_STEPS}",
+                accepted=f"at most {MOST_STEPS}",
             )
         codes = np.array(range(first + 1, last + 1), dtype=np.object_)
         return codes, _starts(codes, self)
