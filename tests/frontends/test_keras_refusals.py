@@ -98,6 +98,18 @@ REFUSED: dict[str, tuple[Any, str]] = {
         _one("Dense", units=3, quantization_config={"mode": "int8"}),
         "the greatest magnitude of each sample",
     ),
+    "float8": (
+        _one("Dense", units=3, quantization_config={"class_name": "Float8QuantizationConfig", "config": {}}),
+        "float8, whose scales follow the data of training",
+    ),
+    "quantized weights": (
+        _one(
+            "Dense",
+            units=3,
+            quantization_config={"class_name": "Int4QuantizationConfig", "config": {"activation_quantizer": None}},
+        ),
+        "int4, weights alone",
+    ),
     "layer of another package": ({**_one("ReLU")}, "a custom layer"),
     "cudnn": (_one("CuDNNLSTM", 2, 3, units=2), "as LSTM or GRU and save it again"),
     "convolutional recurrence": (_one("ConvLSTM3D", 2, 4, 4, 4, 3), "convolutions of volumes within a recurrence"),

@@ -18,7 +18,7 @@ from bitsmith.errors.remedies import NAMED, OPEN, given, remedy
 from bitsmith.frontends.files.archive import first_bytes, opened_archive
 from bitsmith.frontends.files.hdf5 import opened_h5
 from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, Json, parse_json, shown
-from bitsmith.frontends.keras.live import FILES, LiveLayer, LiveModel
+from bitsmith.frontends.keras.live import FILES, REBUILT, LiveLayer, LiveModel
 from bitsmith.frontends.keras.weights import LiveWeights, WeightStore, numbered_weights, weights_of
 
 _SHOWN_KEYS = 3
@@ -70,7 +70,7 @@ def _live(model: LiveModel) -> Source:
     except (NotImplementedError, RecursionError, TypeError, ValueError) as error:
         found = f"Keras cannot describe this model ({shown(str(error))})"
         accepted = "Sequential and functional models of built-in layers"
-        remedy = "rebuild a subclassed model with the functional API; give one as it was before quantize"
+        remedy = f"of a subclassed model: {REBUILT}; give one as it was before quantize"
         raise UnsupportedError(found, where=where, accepted=accepted, remedy=remedy) from error
     values = parse_json(text, where)
     _name_layers(values, model.layers)

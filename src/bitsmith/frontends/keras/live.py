@@ -34,6 +34,12 @@ WITH_KERAS = frozenset({*PACKAGES, "tensorflow", "qkeras", "HGQ"})
 MODEL_CLASSES = frozenset({"Sequential", "Functional", "Model"})
 """Classes of models whose wiring Keras saves."""
 
+REBUILT = (
+    "rebuild it with the functional API, from built-in layers; or, where TensorFlow runs it, as it does what a SavedModel holds: "
+    "bitsmith.convert(tf.lite.TFLiteConverter.from_keras_model(model).convert())"
+)
+"""Remedy for a model whose own code cannot be followed."""
+
 FILES = "*.keras, *.h5, or the JSON of to_json() with a weights file"
 """Files of Keras, as errors list them."""
 

@@ -18,7 +18,7 @@ from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.custom.call import Table
-from bitsmith.frontends.files.json import Fields, shown
+from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.framework import NO_OPTIONS, ReadOptions
 from bitsmith.frontends.keras.activations import check_functions, read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation, dtype_policy
@@ -306,11 +306,11 @@ def _check_config(config: Fields, is_operation: bool, *, stateful: bool) -> None
     if config.flag("stateful", False) and not stateful:
         raise UnsupportedError("a stateful layer", accepted="layers without a state between samples")
     for key in ("quantization_config", "quantization_mode"):
-        if config.get(key) is not None:
+        if (asked := config.get(key)) is not None:
             raise UnsupportedError(
-                f"{key} is set",
-                accepted="plain floating-point weights: give the model as it was before quantize",
-                remedy="Keras rounds activations by the greatest magnitude of each sample, which no fixed circuit does",
+                f"{key} is set: {_of_quantization(asked)}",
+                accepted="plain floating-point weights",
+                remedy="give the model as it was before quantize, with bits=8 or a precision of weights in its configuration",
             )
     dtype = dtype_policy(config)
     is_input = "batch_shape" in config.values or "batch_input_shape" in config.values
@@ -318,6 +318,20 @@ def _check_config(config: Fields, is_operation: bool, *, stateful: bool) -> None
     known = dtype is None or (isinstance(dtype, str) and dtype in _DTYPES | numbers)
     if not known and not is_input and not is_operation:
         raise UnsupportedError(f"the dtype policy {shown(dtype)}", accepted=", ".join(sorted(_DTYPES)))
+
+
+def _of_quantization(asked: Json) -> str:
+    """Return what Keras does to a layer with such a configuration of its quantization."""
+    kind = asked.get("class_name") if isinstance(asked, dict) else asked
+    inner = asked.get("config") if isinstance(asked, dict) else None
+    method = kind.removesuffix("QuantizationConfig").removesuffix("Config").lower() if isinstance(kind, str) else ""
+    if method == "float8":
+        return "float8, whose scales follow the data of training; Keras rounds operands and weights to floating point of 8 bits"
+    if isinstance(inner, dict) and "activation_quantizer" in inner and inner["activation_quantizer"] is None:
+        return f"{method}, weights alone, whose packed codes and scales are not read"
+    if method in ("gptq", "awq"):
+        return f"{method}, whose packed codes and scales of groups are not read"
+    return "Keras rounds activations by the greatest magnitude of each sample, which no fixed circuit does"
 
 
 def _check_arguments(call: Call, translation: Translation, *, masked: bool) -> None:

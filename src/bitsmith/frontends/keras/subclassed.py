@@ -16,7 +16,7 @@ import numpy as np
 from bitsmith.errors import ConfigError, UnsupportedError, nearest
 from bitsmith.frontends.framework import NO_OPTIONS, ReadOptions
 from bitsmith.frontends.input_shapes import sample_shapes
-from bitsmith.frontends.keras.live import MODEL_CLASSES, PACKAGES, WITH_KERAS, LiveLayer, LiveModel
+from bitsmith.frontends.keras.live import MODEL_CLASSES, PACKAGES, REBUILT, WITH_KERAS, LiveLayer, LiveModel
 
 
 class _Called(Protocol):
@@ -205,5 +205,5 @@ def _evaluated(run: Callable[..., object], inputs: object, where: str) -> object
             f"a model that does not run on symbolic inputs ({' '.join([type(error).__name__ + ':', *said])})",
             where=where,
             accepted="layers and functions of Keras (keras.ops) on the inputs",
-            remedy="rebuild it with the functional API, from built-in layers",
+            remedy=REBUILT,
         ) from error
