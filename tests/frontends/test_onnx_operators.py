@@ -283,6 +283,8 @@ def test_local_response_normalization(size: int) -> None:
 
 def test_norms_of_sizes() -> None:
     assert_agrees(graph([node("LpNormalization", "x", "y", p=1)], {"x": [N, 5]}, "y"), exact=False)
+    nothing = [node("Relu", "x", "z"), node("LpNormalization", "z", "y", p=1)]  # of one element in two
+    assert_agrees(graph(nothing, {"x": [N, 1]}, "y"), samples=20, exact=False)
 
 
 def choice(condition: str, before: Sequence[onnx.NodeProto], held: dict[str, np.ndarray]) -> onnx.ModelProto:

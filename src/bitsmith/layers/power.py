@@ -151,9 +151,18 @@ class VariablePower(_OfTwo):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Divide(_OfTwo):
-    """The first input over the second, by a normalized reciprocal; a divisor of 0 counts as its type's least positive step."""
+    """The first input over the second, by a normalized reciprocal; a divisor of 0 counts as its type's least positive step.
+
+    0 over 0 is 0 of a ``share``, as of an element in a sum of magnitudes, else no number for frameworks.
+    """
 
     joined: ClassVar[np.ufunc] = np.divide
+
+    share: bool = False
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        quotient = _OfTwo.reference(self, inputs)
+        return np.where((aligned(inputs)[0] == 0.0) & np.isnan(quotient), 0.0, quotient) if self.share else quotient
 
     def steep(self, least: float = -8.0, most: float = 8.0, size: float = np.inf, shape: Shape = ()) -> float:
         # A dividend as near to 0 as the divisor may be as large as that: quotients of lengths are, of any number of numbers.

@@ -9,7 +9,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, constant
+from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, constant, real
 from bitsmith.frontends.ops.logic import clipping, common_kind, logical, whole, wrapped
 from bitsmith.layers.activation import Activation
 from bitsmith.layers.auto import AUTO_BITS, exact_frac
@@ -101,6 +101,11 @@ def quotient(build: Builder, x: Value, y: Value) -> Value:
 def true_divide(build: Builder, x: Value, y: Value) -> Value:
     """``x / y`` of real numbers, also of integers."""
     return _quotient(build, replace(x, kind=Kind.REAL), replace(y, kind=Kind.REAL))
+
+
+def share(build: Builder, x: Value, total: Value) -> Value:
+    """``x / total``, where 0 over 0 is 0."""
+    return build.joined(Divide(share=True), real(x), total)
 
 
 def _quotient(build: Builder, x: Value, y: Value) -> Value:

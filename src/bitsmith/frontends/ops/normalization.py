@@ -13,7 +13,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, checked_elements, constant, real
-from bitsmith.frontends.ops.arithmetic import clip, divide, multiply
+from bitsmith.frontends.ops.arithmetic import clip, multiply, share
 from bitsmith.frontends.ops.contraction import contracted
 from bitsmith.frontends.ops.reduction import REDUCERS
 from bitsmith.layers.layer import Floats, as_weights
@@ -76,7 +76,7 @@ def unit(build: Builder, x: Value, dims: Sequence[int], order: int = 2, epsilon:
     """``x`` over its norm along ``dims``, which counts as at least epsilon."""
     if order == 1:
         total = REDUCERS["l1"].of(build.within("norm"), real(x), dims, keepdims=True)
-        return divide(build, x, clip(build.within("bounded_norm"), total, epsilon) if epsilon > _LEAST else total)
+        return share(build, x, clip(build.within("bounded_norm"), total, epsilon) if epsilon > _LEAST else total)
     if order != 2:
         raise UnsupportedError(f"vectors of length 1 in the norm {order}", accepted="order 1, order 2")
     return build.emit(UnitNormalization(tuple(x.axis(dim) for dim in dims), _checked(epsilon)), real(x))
