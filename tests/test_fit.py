@@ -364,7 +364,7 @@ def test_a_full_disk_is_an_error_that_says_so(
         (lambda x, y: (x, np.array(["a", "b"])[y % 2]), r"labels that are no numbers(.|\n)*return_inverse"),
         (lambda x, y: (x, np.zeros_like(y)), "labels that are all alike"),
         (lambda x, y: (x, y[:-1]), "599 labels for 600 samples"),
-        (lambda x, y: (x, np.zeros((600, 2)) + y[:, None]), "labels of shape"),
+        (lambda x, y: (x, np.zeros((600, 4))), r"labels of shape \(600, 4\)"),
         (lambda x, y: (x, y + 2), "labels from 2 to 4"),
         (lambda x, y: (x, np.float64(3.0)), "0 labels for 600 samples"),
     ],

@@ -276,12 +276,14 @@ def _parts(network: Network, data: Samples, goal: Goal, search: Search) -> tuple
         )
     if all(_constant(batch) for batch in inputs):
         raise InputDataError("inputs that are all alike", where="data", accepted="inputs as the circuit will see them")
+    # Labels for a function may have any shape; it is asked of none that are all alike, which it may not take.
+    every = None if callable(goal.score) else Yardstick.of(network, inputs, labels, goal.score)
     for wanted in labels or ():
         if _constant(wanted):
             accepted = "labels of two classes or more, or values that differ"
             raise InputDataError("labels that are all alike", where="data", accepted=accepted)
     order = np.random.default_rng(search.seed).permutation(count)
-    every = Yardstick.of(network, inputs, labels, goal.score)
+    every = every or Yardstick.of(network, inputs, labels, goal.score)
     goal.check(every)
     return every.of_samples(order[:first]), every.of_samples(order[first:])
 
