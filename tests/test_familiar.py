@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,15 +129,32 @@ def test_a_sample_without_an_axis_of_samples(tmp_path: Path) -> None:
     assert bitsmith.convert(nn.Sequential(nn.Tanh()), input_shape=(1,)).predict(np.array([0.5])).shape == (1, 1)
 
 
-@pytest.mark.parametrize("name", ["graph", "config"])
-def test_what_models_of_hls4ml_have_is_named_with_what_to_use(name: str, tmp_path: Path) -> None:
+def test_what_models_of_hls4ml_have_is_named_with_what_to_use(tmp_path: Path) -> None:
     made = convert_from_pytorch_model(nn.Sequential(nn.Tanh()), tmp_path, input_shape=(1,))
-    with pytest.raises(AttributeError, match="models have get_layers"):
-        getattr(made, name)
+    with pytest.raises(AttributeError, match=r"config: models have graph, .* output_dir and target"):
+        made.config  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match="apply_flow: models have graph, get_layers"):
+        made.apply_flow("optimize")  # type: ignore[attr-defined]
     rows = made.get_layers()
     assert [row.name for row in rows] == [row.name for row in bitsmith.Model.get_layers(made)]
-    with pytest.raises(AttributeError, match=rf"no hls4ml.model.Layer.{name}: rows of get_layers\(\) have name"):
-        getattr(rows[0], name)
+    with pytest.raises(
+        AttributeError, match=r"no hls4ml.model.Layer.class_name: rows of get_layers\(\) have name, title"
+    ):
+        rows[0].class_name  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_layers_have_their_weights(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 4, bias=False)).eval()
+    made: Any = convert_from_pytorch_model(model, tmp_path, input_shape=(3,))
+    held = {variable.name: variable.data for variable in made.get_weight_variables()}
+    layers = [layer for layer in made.graph.values() if layer.get_weights()]
+    assert [[*layer.weights] for layer in layers] == [["weight", "bias"], ["weight"]]
+    for layer in layers:
+        for name in layer.weights:
+            np.testing.assert_array_equal(layer.get_weights(name).data, held[f"{layer.name}_{name}"])
+    with pytest.raises(ConfigError, match=r"(?s)'bias'.*accepted: weight"):
+        layers[1].get_weights("bias")
 
 
 def test_files_do_not_keep_layouts(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from bitsmith import converters, report, utils
 from bitsmith.errors import ConfigError, ProjectError
 from bitsmith.options.building import FAMILIAR, IDLE, building
 from bitsmith.report.figures.picture import Picture
-from bitsmith.report.variables import Variable, weight_texts
+from bitsmith.report.variables import FormatText, Variable, weight_texts
 from tests.system.examples import MODELS
 
 MODEL, WEIGHTS = MODELS / "bitsmith_3layer.json", MODELS / "bitsmith_3layer_weights.h5"
@@ -40,9 +40,16 @@ def model() -> bitsmith.Model:
 def test_layers_and_variables_of_a_model(model: bitsmith.Model) -> None:
     assert tuple(layer.name for layer in model.get_layers()) == NAMES
     assert [layer.title for layer in model.get_layers()][:3] == ["InputLayer", "Dense", "ReLU"]
-    assert model.get_input_variables() == [Variable("input_1", (16,), "fixed<8,4,RND,SAT>")]
+    assert model.get_input_variables() == [Variable("input_1", (16,), FormatText("fixed<8,4,RND,SAT>"))]
     (output,) = model.get_output_variables()
     assert (output.name, output.shape, output.size()) == ("output_softmax_softmax", (5,), 5)
+    (entered,) = model.get_input_variables()
+    precision = entered.type.precision
+    assert (precision.signed, precision.width, precision.integer) == (True, 8, 4)
+    assert str(precision) == entered.type and str(output.type.precision) == output.type
+    for text in ("fixed<7..16,-3..9>", "auto"):
+        with pytest.raises(ConfigError, match="precision: "):
+            FormatText(text).precision  # noqa: B018
 
 
 @pytest.mark.parametrize(

@@ -82,8 +82,12 @@ INSTEAD: Mapping[str, str] = {
     **{f"{NAME}.backends.{name}": _BACKENDS for name in (*_TOOLS, *_BACKEND_CLASSES, "register_backend")},
     f"{NAME}.model.graph": _GRAPHS,
     **{f"{NAME}.model.{name}": _GRAPHS for name in ("MultiModelGraph", "to_multi_model_graph")},
-    f"{NAME}.model.ModelGraph": "models have get_layers, get_weight_variables, get_output_variables, trace and output_dir",
-    f"{NAME}.model.Layer": "rows of get_layers() have name, kind, source (the class), inputs, shape, constants and result",
+    f"{NAME}.model.ModelGraph": (
+        "models have graph, get_layers, get_weight_variables, get_output_variables, trace, output_dir and target"
+    ),
+    f"{NAME}.model.Layer": (
+        "rows of get_layers() have name, title (the framework's class), inputs, shape, get_weights, constants and result"
+    ),
     f"{NAME}.model.optimizer": _PASSES,
     f"{NAME}.model.flow": _PASSES,
     f"{NAME}.model.types": "formats are texts such as 'fixed<16,6>' (docs/configuration.md)",

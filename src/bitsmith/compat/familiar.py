@@ -11,7 +11,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -23,12 +23,13 @@ from bitsmith.config.files import read_file
 from bitsmith.config.model import KEYS
 from bitsmith.config.reading import squash
 from bitsmith.emulate.batches import Arrays, Batch, Results, check_batch, columns_of
-from bitsmith.errors import BitsmithWarning, ProjectError
+from bitsmith.errors import BitsmithWarning, ConfigError, ProjectError
 from bitsmith.layers.einsum import Einsum
 from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.sample_norm import LayerNormalization
 from bitsmith.model import Model
 from bitsmith.report.summary import LayerRow
+from bitsmith.report.variables import WeightVariable
 
 _P = ParamSpec("_P")
 
@@ -66,8 +67,23 @@ class ChannelsLast:
         return ChannelsLast(frozenset(inputs), tuple(moved))
 
 
+@dataclass(frozen=True)
 class Row(LayerRow):
-    """A layer of a model, which names what rows have in place of attributes of hls4ml's layers."""
+    """A layer of a model, which names what rows have in place of attributes of hls4ml's layers; ``weights`` by their names."""
+
+    weights: Mapping[str, WeightVariable] = field(default_factory=dict)
+
+    def get_weights(self, name: str | None = None) -> WeightVariable | list[WeightVariable]:
+        """The trained tensors, as :meth:`Model.get_weight_variables` has them, or the one of the name.
+
+        Raises:
+            ConfigError: the layer has none of the name.
+        """
+        if name is None:
+            return list(self.weights.values())
+        if name not in self.weights:
+            raise ConfigError(repr(name), where=f"weights of {self.name}", accepted=", ".join(self.weights) or "none")
+        return self.weights[name]
 
     def __getattr__(self, name: str) -> object:
         raise AttributeError(missing(f"{NAME}.model.Layer.{name}"))
@@ -91,7 +107,18 @@ class FlatModel(Model):
 
     def get_layers(self) -> tuple[LayerRow, ...]:
         """The layers, as :meth:`Model.get_layers` has them."""
-        return tuple(Row(*(getattr(row, name) for name in row.__slots__)) for row in super().get_layers())
+        held = {variable.name: variable for variable in self.get_weight_variables()}
+        rows = []
+        for row in super().get_layers():
+            names = {constant.variable: f"{row.name}_{constant.variable}" for constant in row.constants}
+            weights = {name: held[long] for name, long in names.items() if long in held}
+            rows.append(Row(**{name: getattr(row, name) for name in row.__slots__}, weights=weights))
+        return tuple(rows)
+
+    @property
+    def graph(self) -> dict[str, LayerRow]:
+        """The layers by their names."""
+        return {row.name: row for row in self.get_layers()}
 
     def _batches(self, x: Arrays) -> list[Batch]:
         shapes = self.emulator.shapes

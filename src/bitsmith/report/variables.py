@@ -6,12 +6,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bitsmith.config.precision import parse_precision
+from bitsmith.errors import ConfigError
 from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.report.summary import held_constant, input_format, rows
 
 _LONGEST_NAME = 100
+
+
+class FormatText(str):
+    """A format as text."""
+
+    __slots__ = ()
+
+    @property
+    def precision(self) -> FixedFormat:
+        """The format: ``width`` bits, of which ``integer`` are integer bits, ``signed``, ``rounding`` and ``overflow``.
+
+        Raises:
+            ConfigError: a text that is not that of a single format.
+        """
+        parsed = parse_precision(self, "type") if ".." not in self else None
+        if parsed is None:
+            remedy = "read the text, or the values themselves"
+            raise ConfigError(
+                f"{self!s:.60}", where="type.precision", accepted="one format for all elements", remedy=remedy
+            )
+        return parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +44,7 @@ class Variable:
 
     name: str
     shape: tuple[int, ...]
-    type: str
+    type: FormatText
 
     def size(self) -> int:
         """Number of elements of one sample."""
@@ -56,7 +80,7 @@ class WeightVariable(Variable):
 
 def inputs_of(program: Program) -> list[Variable]:
     """The inputs, in the order of the user's model."""
-    return [Variable(op.name, op.shape, input_format(op)) for op in program.input_ops()]
+    return [Variable(op.name, op.shape, FormatText(input_format(op))) for op in program.input_ops()]
 
 
 def outputs_of(network: Network, program: Program) -> list[Variable]:
@@ -68,7 +92,7 @@ def outputs_of(network: Network, program: Program) -> list[Variable]:
         if result is not None and row.declared in ("auto", "exact"):
             kind = "fixed" if result.signed else "ufixed"
             text = f"{kind}<{result.width_max},{result.width_max - result.frac_max}>"
-        listed.append(Variable(row.name, row.shape, text))
+        listed.append(Variable(row.name, row.shape, FormatText(text)))
     return listed
 
 
@@ -82,7 +106,7 @@ def weights_of(network: Network) -> list[WeightVariable]:
     for node in network.nodes:
         for variable, values in () if node.inner else node.layer.weights().items():
             held = held_constant(node, variable, values)
-            listed.append(WeightVariable(f"{node.name}_{variable}", values.shape, held.text, held.values))
+            listed.append(WeightVariable(f"{node.name}_{variable}", values.shape, FormatText(held.text), held.values))
     return listed
 
 
