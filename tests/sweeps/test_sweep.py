@@ -296,9 +296,14 @@ def test_a_study_prunes_circuits_that_do_not_fit_before_they_are_scored_and_buil
 
 
 def test_warnings_and_missing_figures_are_told(tmp_path: Path) -> None:
-    found = {"figures": {"lut": 5}, "fits": True, "notes": ["results are far off\n  layer fc1"]}
+    found = {
+        "figures": {"lut": 5},
+        "fits": True,
+        "notes": ["far off. It starts here:\n  layer fc1\n  layer fc2", "slow\n  very"],
+    }
     outcome = Outcome.of("a", {"bits": 4}, found)
-    assert "bits=4: results are far off" in str(Sweep(tmp_path, (outcome,), objectives_of(["lut"]), interrupted=False))
+    assert outcome.warned == "bits=4: far off. It starts here: layer fc1; slow"
+    assert outcome.warned in str(Sweep(tmp_path, (outcome,), objectives_of(["lut"]), interrupted=False))
     result = Sweep(tmp_path, (outcome,), objectives_of(["fmax"]), interrupted=False)
     with pytest.raises(CapacityError, match=r"no circuit that fits has these figures: Fmax"):
         result.best()

@@ -86,9 +86,9 @@ class Outcome:
 
     @property
     def warned(self) -> str:
-        """The keys, and the first lines of what the conversion and the build warned of; empty if of nothing."""
+        """The keys, and the beginnings of what the conversion and the build warned of; empty if of nothing."""
         notes = self.found.get("notes")
-        lines = [str(note).partition("\n")[0] for note in notes] if isinstance(notes, list) else []
+        lines = [_first(str(note)) for note in notes] if isinstance(notes, list) else []
         keys = ", ".join(f"{key}={value}" for key, value in self.keys.items())
         return f"{keys}: {'; '.join(lines)}" if lines else ""
 
@@ -136,6 +136,12 @@ def circuit_of(outcome: Outcome, mark: Mark, cells: Sequence[str], calls: Mappin
 def _numbers(values: Json) -> dict[str, float]:
     items = values.items() if isinstance(values, Mapping) else ()
     return {name: value for name, value in items if isinstance(value, int | float) and not isinstance(value, bool)}
+
+
+def _first(note: str) -> str:
+    """The first line of a note, and the next one where that only announces it."""
+    first, *rest = note.splitlines() or [""]
+    return " ".join([first, *map(str.strip, rest[:1])]) if first.endswith(":") else first
 
 
 def _short(value: float) -> float:
