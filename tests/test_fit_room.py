@@ -228,6 +228,38 @@ def test_tables_are_block_memory_where_look_up_tables_are_to_be_least_and_nothin
             bitsmith.convert(net, None, config, calibration, part=part, bram=0, example=x[:1], check=False)
 
 
+class _Gated(torch.nn.Module):
+    """Products with a sigmoid, whose small tables are better logic."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.values = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        product: torch.Tensor = torch.sigmoid(self.gate(x)) * self.values(x)
+        return product
+
+
+@pytest.mark.parametrize(("loss", "bram"), [(0.1, BlockMemory.TABLES), (0.2, None)])
+@pytest.mark.slow
+@pytest.mark.ci
+def test_tables_are_block_memory_only_where_the_network_that_is_taken_is_smaller_so(
+    loss: float, bram: BlockMemory | None
+) -> None:
+    torch.manual_seed(0)
+    net, part = _Gated().eval(), "xcvu13p-flga2577-2-e"
+    x = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    found = bitsmith.fit(net, x, Goal(metric="agreement", loss=loss, part=part), tries=4, example=x[:1])
+    options = {"calibration": found.calibration[0], "part": part, "example": x[:1], "check": False}
+    config = {key: value for key, value in found.configuration["Model"].items() if key != "BRAM"}
+    luts = {}
+    for memory in (None, BlockMemory.TABLES):
+        own = {"Model": config if memory is None else {**config, "BRAM": memory.value}}
+        luts[memory] = bitsmith.convert(net, None, {**found.configuration, **own}, **options).estimate().size.lut
+    assert found.model.target.bram == bram
+    assert found.best().size.lut == luts[bram] < max(luts.values())
+
+
 def test_the_command_looks_at_its_folder_before_it_searches_and_keeps_it(model: Path, tmp_path: Path) -> None:
     """Also where no circuit meets the goal, so that another goal may be tried in the same folder."""
     foreign, own = tmp_path / "foreign", tmp_path / "own"

@@ -393,7 +393,7 @@ class _Judge:
         to be ``fast``. Where nothing fits there is the smallest circuit, which says what is in the way.
         """
         tell(f"fit: {trial.common.bits}: sizes and held-out samples")
-        laid_out, limits = self.final.layouts(trial.configuration), self.descent.limits
+        laid_out, limits = self.final.final_layouts(trial.configuration), self.descent.limits
         (scores, *excesses), part = self._held(trial), limited(laid_out.part, limits)
         fitting = self._fitting(trial)
         try:

@@ -147,7 +147,7 @@ class Descent:
 
     ``tries`` are the most of them. Of networks whose ``results`` are there none is made again. Dials that have no effect to
     their ends are ``idle``. The part is ``scarce`` if the network of most bits has no room in it, however slow it is: room comes
-    before what the goal wants least, then.
+    before what the goal wants least, then. The ``plain`` target is that without tables in memory blocks by the search's choice.
     """
 
     source: Source
@@ -160,6 +160,7 @@ class Descent:
     made: dict[str, Compiled] = field(default_factory=dict)
     idle: set[tuple[str, str]] = field(default_factory=set)
     scarce: bool | None = None
+    plain: Target | None = None
 
     @property
     def trials(self) -> list[Trial]:
@@ -187,7 +188,8 @@ class Descent:
         if wanted is BlockMemory.NONE:
             return plain if other._is_scarce() else other
         size = other.layouts(_keys(_LADDER[0], {})).rough
-        return other if size.bram and fits(size, limited(other.target.known_part, self.limits)) else plain
+        in_room = size.bram and fits(size, limited(other.target.known_part, self.limits))
+        return replace(other, plain=plain.target) if in_room else plain
 
     def _with(self, bram: BlockMemory | int) -> Descent:
         return replace(self, target=replace(self.target, bram=bram))
@@ -345,6 +347,14 @@ class Descent:
         if str(keys) not in self.made:
             self.made[str(keys)] = compiled_with(self.source, keys)
         return Layouts.of(self.made[str(keys)], self.target)
+
+    def final_layouts(self, keys: Mapping[str, object]) -> Layouts:
+        """The same with tables in memory blocks only where the exact size is less, as the network of most bits cannot tell."""
+        wanted, part = self.layouts(keys), limited(self.target.known_part, self.limits)
+        if self.plain is None:
+            return wanted
+        plain = Layouts.of(wanted.compiled, self.plain)
+        return min(plain, wanted, key=lambda each: (not fits(each.as_asked.size, part), each.as_asked.size.lut))
 
     def _try(self, common: Dials, layers: Mapping[str, Dials]) -> Trial:
         """Compile and score a network."""
