@@ -137,6 +137,26 @@ def test_numbers_that_part_what_an_engine_does_are_refused() -> None:
         images_of(program, other, directives)
 
 
+def test_operands_in_another_order_are_refused() -> None:
+    """A constant less a number is no number less a constant, though both have the same operands."""
+    program, other = (with_differences(constant_first=first) for first in (False, True))
+    directives = replace(shared(program, 9999), weights_rate=8.0)
+    assert_image(program, directives)
+    with pytest.raises(UnsupportedError, match="other"):
+        images_of(program, other, directives)
+
+
+def with_differences(*, constant_first: bool) -> Program:
+    """Dense layers, with the difference of each result and a constant, one way or the other."""
+    builder, rng = ProgramBuilder(), np.random.default_rng(0)
+    x = builder.input("x", (8,), FORMAT)
+    for number in range(3):
+        with builder.layer(f"dense{number}"):
+            operands = builder.linear(x, rng.integers(-15, 16, (8, 8)), 6), builder.const(3, 2)
+            x = builder.cast(builder.apply(ops.Sub(), *operands[:: -1 if constant_first else 1]), FORMAT)
+    return builder.program([("y", x)])
+
+
 def placed(*biases: int) -> Program:
     """Dense layers for tokens, each of which has biases of its own."""
     builder, rng = ProgramBuilder(), np.random.default_rng(0)

@@ -104,8 +104,8 @@ def _words(builder: DataflowBuilder, region: Region, row: Row, others: tuple[Uni
 def _functions(unit: Unit) -> list[object]:
     """The steps of the sums of each column."""
     keys = [
-        tuple((step.op.key(), step.values, *(const.key() for const in step.consts)) for step in one)
-        for one in unit.functions
+        tuple((step.op.key(), *(x.key() if isinstance(x, ops.Const) else x for x in step.operands)) for step in steps)
+        for steps in unit.functions
     ]
     return [keys[number] for number in unit.chosen.tolist()]
 
