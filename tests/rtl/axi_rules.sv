@@ -1,4 +1,4 @@
-// Rules of AXI4 and AXI4-Stream for what drives a channel (IHI 0022, A3.2 and A3.4; IHI 0051, 2.2), bound into simulated circuits.
+// Rules of AXI4 for what drives a channel (IHI 0022, A3.2 and A3.4), bound into simulated circuits.
 
 // What is offered stays until it is taken.
 module axi_held #(
