@@ -7,6 +7,7 @@ from bitsmith.base.graphs import reached
 from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.kinds import Map, Reorder, Rom, Sink, Source
 from bitsmith.dataflow.processes import Network, OutputPort, Process
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.types import Overflow, Rounding
@@ -36,6 +37,11 @@ class _Fusion:
         self._sources: dict[StepId, OutputPort] = {}
         self._given_back: list[tuple[int, int, StepId]] = []
         """Operands of processes that later steps make."""
+        self._ports: dict[StepId, dict[int, Stream]] = {}
+        """The tokens of each result of a step with several."""
+        for step in steps:
+            if isinstance(step.kind, Port):
+                self._ports.setdefault(step.args[0], {})[step.kind.number] = step.stream
         ends = [
             StepId(number)
             for number, step in enumerate(steps)
@@ -130,11 +136,7 @@ class _Fusion:
         self._given_back += [(place, operand, arg) for operand, arg in enumerate(step.args) if arg > number]
         args = tuple(OutputPort(place) if arg > number else self._sources[self._plain(arg)] for arg in step.args)
         takes = tuple(self._steps[arg].stream for arg in step.args)
-        ports = {
-            each.kind.number: each.stream
-            for each in self._steps
-            if isinstance(each.kind, Port) and each.args[0] == number
-        }
+        ports = self._ports.get(number, {})
         results = () if isinstance(step.kind, Sink) else tuple(ports[k] for k in sorted(ports)) or (step.stream,)
         names = [layer.name for layer in step.kind.layers] if isinstance(step.kind, Engine) else [step.layer]
         layers = tuple(dict.fromkeys(name for name in names if name))
