@@ -37,7 +37,8 @@ class Stream:
 
     @property
     def bits(self) -> int:
-        return int(np.broadcast_to(self.token.width, self.token.shape).sum())
+        width = self.token.width
+        return int(width.sum()) * (self.token.size // width.size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,6 +286,8 @@ class TensorType:
     @property
     def width(self) -> npt.NDArray[np.int64]:
         """Bits per element (broadcasts to the shape)."""
+        if self.lo.size == self.hi.size == 1:
+            return np.full(self.lo.shape, self.max_width, dtype=np.int64)
         return widths_of(self.lo, self.hi)
 
     @property
