@@ -14,6 +14,7 @@ from torch import nn
 import bitsmith
 from bitsmith.dataflow.kinds import FoldedProduct, Reduce
 from bitsmith.devices.parts import resolve_part
+from bitsmith.estimate import size
 from bitsmith.estimate.bisection import first_around
 from bitsmith.estimate.figures import NO_CELLS, Size
 from bitsmith.estimate.fit import Fit, _Paces, fastest_in_turn, pace, paced, proposal, sooner
@@ -194,3 +195,23 @@ def test_the_first_layout_with_room_is_found_however_blocks_rise_and_fall(tmp_pa
         found = replace(paces, part=part).fastest(1.0, budget, None)
         first = next((size for size in sizes if fits(size, part)), None)
         assert (None if found is None else found.size) == first
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_few_layouts_are_looked_at_where_each_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first of 38 with room is found in ten looks: the search begins where each block multiplies in each cycle."""
+    network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 16, 3))
+    settings = {"Model": {"Strategy": "resource"}}
+    model = bitsmith.convert(network, tmp_path, settings, input_shape=(1, 8, 8), io_type="io_stream", bits=8)
+    program, whole = drop_dead(model.program, keep_probes=False), resolve_part("xc7z020clg400-1")
+    paces, budget = _Paces.of(program, whole, replace(model.directives, reuse={})), model.target.budget_ns(whole.family)
+    sizes = [paces.laid_out(step, budget).size for step in range(paces.least, paces.most + 1)]
+    monkeypatch.setattr(size, "_MANY", 0)
+    for dsps in (4, 8, 16, 32, 64, 128):
+        part = limited(whole, {"dsp": dsps})
+        seeking = replace(paces, part=part, rough={}, bare={})
+        found = seeking.fastest(1.0, budget, None)
+        first = next((each for each in sizes if fits(each, part)), None)
+        assert found is not None and found.size == first
+        assert len(seeking.bare) <= 10 < len(sizes) / 3

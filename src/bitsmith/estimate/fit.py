@@ -282,20 +282,31 @@ class _Paces:
             return _has_room(size, self.part, blocks) if planned is possible or step in self.rough else possible(size)
 
         if near is None:
-            steps = self._worth(lambda step: able(step, _never), able)
+            steps = self._worth(blocks, lambda step: able(step, _never), able)
         else:
             low = self._first(self.most, near, able)
             steps = iter(()) if low is None else filter(able, range(low, self.most + 1))
         worth = (self.laid_out(step, budget_ns, possible) for step in steps)
         return next((found for found in worth if _has_room(found.size, self.part, blocks)), None)
 
-    def _worth(self, promising: Callable[[int], bool], able: Callable[[int], bool]) -> Iterator[int]:
-        """Steps that may have room: first ones that are ``promising`` without FIFOs, later ones that are ``able`` with them."""
+    def _worth(self, blocks: float, promising: Callable[[int], bool], able: Callable[[int], bool]) -> Iterator[int]:
+        """Steps that may have room: first ones that are ``promising`` without FIFOs, later ones that are ``able`` with them.
+
+        Where a look takes long, ones that lack multiplier blocks by far are left out, too. The search begins where each block
+        multiplies in each cycle.
+        """
         if self._lacks(self.most, 1.0, _never):
             return
-        bare = first_step(self.least, self.most, lambda step: not self._lacks(step, _NEARLY, _never))
-        steps = filter(promising, range(bare, self.most + 1))
-        yield from islice(steps, 1 if bare in self.bare else _LOOKED)
+        long, most = self.most in self.bare, blocks * self.part.die.dsps
+
+        def nearly(step: int) -> bool:
+            size = self.laid_out(step, possible=_never).size
+            return self.nearly(size) and (not long or size.dsp <= _NEARLY * most)
+
+        products = sum(tokens * cycles for tokens, cycles in self.layers.values())
+        bare = self._first(self.most, products / most if products and most else math.inf, nearly)
+        steps = filter(promising, range(self.most if bare is None else bare, self.most + 1))
+        yield from islice(steps, 1 if long else _LOOKED)
         if (following := next(steps, None)) is None or self._lacks(self.most, 1.0, self.nearly):
             return
 
