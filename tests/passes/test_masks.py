@@ -368,6 +368,12 @@ def test_other_uses_of_infinity_are_refused(network: Network) -> None:
         compile_network(network)
 
 
+def test_numbers_as_low_as_infinity_are_refused_by_their_value() -> None:
+    network = added(Chain(N, N), CAUSAL, -1e30).then(ReLU(), name="reader").network()
+    with pytest.raises(UnsupportedError, match=r"layer 'add1': -1e\+30\n.*mask, other numbers above -1e\+30"):
+        compile_network(network)
+
+
 @pytest.mark.parametrize("level", LEVELS.values(), ids=LEVELS)
 def test_as_torch(level: float) -> None:
     torch = pytest.importorskip("torch")

@@ -55,13 +55,14 @@ def fold_masks(network: Network, calibration: Sequence[Floats] | None) -> Networ
     if any(isinstance(node.layer, Softmax) and not node.settings.skip for node in network.nodes):
         network = _folded(network, calibration)
     for node in network.nodes:
-        if any(bool(np.any(values <= LEAST)) for values in node.layer.weights().values()):
+        least = min((float(np.min(values)) for values in node.layer.weights().values() if values.size), default=0.0)
+        if least <= LEAST:
             reader = next(iter(network.consumers(node.name)), node) if isinstance(node.layer, Constant) else node
             raise UnsupportedError(
-                "-inf",
+                f"{least:g}",
                 where=f"layer {reader.name!r}",
-                accepted="-inf only as a softmax mask",
-                remedy="for a greatest element, write a finite number below all others instead",
+                accepted=f"-inf only as a softmax mask, other numbers above {LEAST:g}",
+                remedy=f"for a greatest element, write a number below all others and above {LEAST:g} instead",
             )
     return network
 
