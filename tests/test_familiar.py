@@ -148,6 +148,9 @@ def test_layers_have_their_weights(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 4, bias=False)).eval()
     made: Any = convert_from_pytorch_model(model, tmp_path, input_shape=(3,))
     held = {variable.name: variable.data for variable in made.get_weight_variables()}
+    assert (
+        [*made.graph] == [*bitsmith.convert(model, input_shape=(3,)).graph] == [row.name for row in made.get_layers()]
+    )
     layers = [layer for layer in made.graph.values() if layer.get_weights()]
     assert [[*layer.weights] for layer in layers] == [["weight", "bias"], ["weight"]]
     for layer in layers:

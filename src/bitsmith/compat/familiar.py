@@ -115,11 +115,6 @@ class FlatModel(Model):
             rows.append(Row(**{name: getattr(row, name) for name in row.__slots__}, weights=weights))
         return tuple(rows)
 
-    @property
-    def graph(self) -> dict[str, LayerRow]:
-        """The layers by their names."""
-        return {row.name: row for row in self.get_layers()}
-
     def _batches(self, x: Arrays) -> list[Batch]:
         shapes = self.emulator.shapes
         arrays = [x] if len(shapes) == 1 and isinstance(x, np.ndarray) else x

@@ -369,6 +369,11 @@ class Model(Displayed):
         """The layers, in order: name, class, inputs, shape, trained values and type of the result of each."""
         return rows(self.network, self.program)
 
+    @property
+    def graph(self) -> dict[str, LayerRow]:
+        """The layers by their names."""
+        return {row.name: row for row in self.get_layers()}
+
     def get_input_variables(self) -> list[Variable]:
         """The inputs: name, shape of one sample and format of each."""
         return inputs_of(self.program)
