@@ -54,8 +54,9 @@ class _Product:
 
 def token_function(units: Sequence[Unit], part: Part | None) -> TokenFunction:
     """The function for ``units`` in turn, with one multiplier for all factors where ``part`` has no room for several."""
-    found = _made(units, shares=False)
-    return found if part is None or _has_room(found.program, part) else _made(units, shares=True)
+    groups = groups_of(units)
+    found = _made(units, groups, shares=False)
+    return found if part is None or _has_room(found.program, part) else _made(units, groups, shares=True)
 
 
 def _has_room(program: Program, part: Part) -> bool:
@@ -70,9 +71,8 @@ def _has_room(program: Program, part: Part) -> bool:
     return blocks <= _MOST * part.die.dsps and luts <= _MOST * part.die.luts
 
 
-def _made(units: Sequence[Unit], *, shares: bool) -> TokenFunction:
-    """The function; groups of ways whose circuits differ ``share`` a multiplier, or have one each."""
-    groups = groups_of(units)
+def _made(units: Sequence[Unit], groups: Sequence[Group], *, shares: bool) -> TokenFunction:
+    """The function; ``groups`` of ways whose circuits differ share a multiplier, or have one each."""
     numbers, choices = numbered(units, groups)
     places = {(way.unit, way.function): way.first + group.bias_frac for group in groups for way in group.ways}
     fracs = tuple(tuple(places[number, one] for one in unit.chosen) for number, unit in enumerate(units))
