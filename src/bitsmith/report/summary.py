@@ -15,7 +15,17 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Add, Const, Input, Mul
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat, Fracs, Ints, Overflow, TensorType, format_text, span_text, width_of
+from bitsmith.ir.types import (
+    FixedFormat,
+    Fracs,
+    IntArray,
+    Overflow,
+    TensorType,
+    format_text,
+    short,
+    span_text,
+    width_of,
+)
 from bitsmith.layers.activation import Activation
 from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.input import Input as InputLayer
@@ -316,7 +326,7 @@ def _constant(node: NetworkNode, variable: str, values: Floats, operands: Sequen
 class HeldConstant:
     """Trained tensor as the circuit holds it: raw integers, their ``frac``, which broadcasts to them, and their formats."""
 
-    raw: Ints
+    raw: IntArray
     frac: Fracs
     formats: tuple[FixedFormat, ...]
 
@@ -341,7 +351,8 @@ def held_constant(node: NetworkNode, variable: str, values: Floats) -> HeldConst
     exactly = exact_variables(node), reach(node)
     lowering = Lowering(node.name, ProgramBuilder(), node.settings, _NOTHING_SEEN, (), (), False, node.fracs, *exactly)
     scale = None if lowering.loaded else node.layer.weight_exponents(variable, node.settings.bits.of(variable))
-    raw, frac = lowering.scaled_constant(variable, values, scale)
+    exact, frac = lowering.scaled_constant(variable, values, scale)
+    raw = short(exact)
     if lowering.loaded:
         return HeldConstant(raw, frac, (lowering.whole_format(variable, values),))
     lo, hi = (int(raw.min()), int(raw.max())) if raw.size else (0, 0)
