@@ -95,6 +95,7 @@ def test_a_project_that_is_written_reads_as_the_same(tmp_path: Path) -> None:
         ({"set_": ["Model.ReuseFactor=[4"]}, "--set", "as in YAML"),
         ({"bits": "many"}, "--bits", "weight=6,result=8"),
         ({"bits": "weight=x"}, "--bits", "weight=6,result=8"),
+        ({"bits": "weight=6,weight=8"}, "--bits", "each once"),
         ({"file": None}, "command line", "FILE, or a project"),
     ],
 )
@@ -102,6 +103,13 @@ def test_options_that_say_nothing_are_refused(options: dict[str, Any], where: st
     with pytest.raises(ConfigError) as refused:
         Request.of(ModelOptions(**{"file": Path("net.onnx"), **options}))
     assert refused.value.where == where and message in str(refused.value)
+
+
+@pytest.mark.parametrize("layers", [3, "layers.yml", [{"Model": {}}]])
+def test_layers_that_are_no_dictionary_are_refused(tmp_path: Path, layers: object) -> None:
+    """They were left out, and the circuit was another one than the file asks for."""
+    with pytest.raises(ConfigError, match=r"HLSConfig: .* where a dictionary is needed"):
+        asked(tmp_path, {"HLSConfig": layers})
 
 
 def test_weights_beside_a_file_that_has_its_own_are_refused() -> None:

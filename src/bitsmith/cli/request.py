@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from bitsmith.cli.options import ModelOptions
-from bitsmith.config.reading import leaves, put, squash
+from bitsmith.config.reading import Problems, leaves, mapping, put, squash
 from bitsmith.conversion.conversion import Conversion, split_shape
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.named import NamedModel, keys_of_files, model_keys
@@ -124,9 +124,14 @@ def _keys(options: ModelOptions) -> Iterator[tuple[list[str], object]]:
 
 
 def _layers(content: Tree) -> Tree:
-    """The configuration of layers within ``content``."""
-    found = content.get("HLSConfig")
-    layers: Tree = dict(found) if isinstance(found, Mapping) else {}
+    """The configuration of layers within ``content``.
+
+    Raises:
+        ConfigError: it is no dictionary.
+    """
+    problems = Problems()
+    layers: Tree = mapping(content.get("HLSConfig"), "HLSConfig", problems)
+    problems.finish()
     content["HLSConfig"] = layers
     return layers
 

@@ -25,9 +25,12 @@ def read_budget(text: str) -> int | dict[str, int]:
     try:
         if "=" not in text:
             return int(text)
-        return {key.strip(): int(value) for key, _, value in (part.partition("=") for part in text.split(","))}
+        pairs = [(key.strip(), int(value)) for key, _, value in (part.partition("=") for part in text.split(","))]
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("a kind is given twice")
+        return dict(pairs)
     except ValueError as error:
-        raise ConfigError(f"{text[:60]!r}", where="--bits", accepted="8, or weight=6,result=8") from error
+        raise ConfigError(f"{text[:60]!r}", where="--bits", accepted="8, or weight=6,result=8, each once") from error
 
 
 def read_shape(text: str) -> list[int]:
