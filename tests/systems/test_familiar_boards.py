@@ -182,6 +182,12 @@ def test_a_bitfile_of_a_circuit_in_c(tmp_path: Path, monkeypatch: pytest.MonkeyP
     }
 
 
+@pytest.mark.parametrize(("board", "backend"), [("pynq-z2", "oneapi"), ("pynq-z2", "quartus"), ("de10-nano", "vitis")])
+def test_boards_of_another_vendor_than_the_tool(tmp_path: Path, board: str, backend: str) -> None:
+    with pytest.raises(ConfigError, match=rf"of (AMD|Intel) with backend '{backend}'\n  accepted: parts of"):
+        converted({"Backend": backend, "Board": board}, tmp_path)
+
+
 def test_compilers_without_a_system(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="PYNQ-Z2 with backend 'catapult'"):
         converted({"Backend": "catapult", "Board": "pynq-z2"}, tmp_path).plan(csim=False).scripts()

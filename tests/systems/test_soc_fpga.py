@@ -410,4 +410,4 @@ def test_linux_loads_the_bitstream(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_circuits_in_c_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="DE1-SoC with backend"):
-        three_layer(tmp_path, board="de1-soc", backend="vitis")[0].plan(csim=False).scripts()
+        three_layer(tmp_path, board="de1-soc", backend="quartus")[0].plan(csim=False).scripts()

@@ -148,12 +148,16 @@ def _part(project: ProjectConfig) -> tuple[str, float]:
     if project.backend != "rtl":  # all of the writer of C++ comes with its dialects
         from bitsmith.hls.dialects import DIALECTS
     dialect = None if project.backend == "rtl" else DIALECTS[project.backend]
+    name, period_ns = "", 0.0
     if project.board is not None:
-        return _part_on(project.board, project)
-    name = project.part or (dialect.part if dialect else DEFAULT_PART)
+        name, period_ns = _part_on(project.board, project)
+    name = name or project.part or (dialect.part if dialect else DEFAULT_PART)
     if dialect and (vendor := vendor_of(name)) and vendor not in dialect.vendors:
         accepted = f"parts of {' or '.join(dialect.vendors) or 'its vendor'}, as {dialect.part}"
-        raise ConfigError(f"part {name} of {vendor} with backend {dialect.name!r}", where="Part", accepted=accepted)
+        where = "Part" if project.board is None else "Board"
+        raise ConfigError(f"part {name} of {vendor} with backend {dialect.name!r}", where=where, accepted=accepted)
+    if project.board is not None:
+        return name, period_ns
     if dialect and not is_reserved(name):
         return name, dialect.period_ns
     part = resolve_part(name)
