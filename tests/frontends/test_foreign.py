@@ -302,6 +302,9 @@ def test_a_path_that_is_not_there_gets_the_nearest_name(tmp_path: Path) -> None:
     (tmp_path / "classifier.keras").touch()
     with pytest.raises(ModelFileError, match=r"no such file(.|\n)*did you mean '.*classifier\.keras'"):
         bitsmith.convert(tmp_path / "clasifier.keras")
+    (tmp_path / "link.keras").symlink_to("moved.keras")
+    with pytest.raises(ModelFileError, match=r"a link to a file that is not there(.|\n)*'moved\.keras'"):
+        bitsmith.convert(tmp_path / "link.keras")
     with pytest.raises(ModelFileError, match=r"no such file(.|\n)*check the path"):
         bitsmith.convert(tmp_path / "nowhere" / "model.onnx")
     for scheme in ("https", "gs", "hf"):

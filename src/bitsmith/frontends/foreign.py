@@ -7,6 +7,7 @@ Nothing here imports the package that a thing belongs to, or reads more of a fil
 import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -387,6 +388,10 @@ def foreign_file(path: Path, suffixes: Iterable[str]) -> ModelFileError | None:
 
 
 def _absent(path: Path) -> ModelFileError:
+    with suppress(OSError, ValueError):  # of what is no link, or no name of a file
+        target = str(path.readlink())
+        found = "a link to a file that is not there"
+        return ModelFileError(found, where=str(path), remedy=f"it leads to {target!r}: check that path")
     close = difflib.get_close_matches(path.name, _names(path.parent), 1)
     remedy = f"did you mean {str(path.parent / close[0])!r}?" if close else "check the path"
     if path.parts[0][2:].endswith(":"):  # of a URL; of a drive it is the second character
