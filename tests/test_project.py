@@ -216,6 +216,22 @@ def test_a_folder_that_is_refused_is_not_held(tmp_path: Path) -> None:
         pass
 
 
+def test_a_new_folder_of_which_nothing_came_is_gone(tmp_path: Path) -> None:
+    """With the folders above it; what was there, or has something now, stays."""
+    fresh, other, old = tmp_path / "a" / "b", tmp_path / "c", tmp_path / "old"
+    old.mkdir()
+    for folder, file in ((fresh, None), (other, "x.txt"), (old, None)):
+        with pytest.raises(KeyboardInterrupt), Project.open(folder, "net") as project:
+            project.write({file: "x"} if file else {})
+            raise KeyboardInterrupt
+    assert not fresh.parent.exists() and (other / "x.txt").exists() and (old / MANIFEST).exists()
+    with Project.open(fresh, "net"):
+        pass
+    with pytest.raises(KeyboardInterrupt), Project.open(fresh, "net"):
+        raise KeyboardInterrupt
+    assert (fresh / MANIFEST).exists()
+
+
 def test_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
     holder = subprocess.Popen(
         [

@@ -116,7 +116,7 @@ def _scratch(path: Path, process: str) -> Path:
 class Project:
     """An open, locked build directory; a context manager that unlocks it.
 
-    Made by `Project.open`. ``folder`` is absolute.
+    Made by `Project.open`. ``folder`` is absolute. After an error a new folder is removed if it has nothing.
     """
 
     def __init__(self, folder: Path, name: str, network: str, lock: FileLock, stages: dict[str, StageRecord]) -> None:
@@ -125,6 +125,7 @@ class Project:
         self.network = network
         self._lock = lock
         self._stages = stages
+        self._made: Sequence[Path] = ()
 
     @staticmethod
     def open(folder: str | Path, name: str, network: str = "") -> Project:
@@ -138,6 +139,7 @@ class Project:
         folder = Path(folder).expanduser().absolute()
         name = project_name(name)
         try:
+            new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
             folder.mkdir(parents=True, exist_ok=True)
             folder = folder.resolve()
             _refuse_foreign(folder)
@@ -158,6 +160,7 @@ class Project:
                 _warn_replaced(folder, f"a network of {repr(old)[1:-1]}", f"one of {network}")
             project = Project(folder, name, network or old, lock, stages)
             project._write_manifest()
+            project._made = new_folders
         except BaseException:
             lock.release()
             raise
@@ -169,6 +172,13 @@ class Project:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        marks = (MANIFEST, OWNER, LOCK)
+        with contextlib.suppress(OSError):
+            if error is not None and self._made and {path.name for path in self.folder.iterdir()} <= {*marks}:
+                for name in marks:  # nothing came of a new folder
+                    (self.folder / name).unlink(missing_ok=True)
+                for folder in self._made:
+                    folder.rmdir()
         self.close()
 
     def close(self) -> None:

@@ -134,16 +134,16 @@ def fit(
         from bitsmith.options.project import names_of
 
         request = Request.of(options, output_dir)
-        with Project.open(*names_of(request.project, request.named.source)):
-            pass  # a folder that cannot be written says so before the search, and is ours whatever that finds
 
         def calls(point: Point) -> dict[str, str]:
             return {"Project (YAML)": request.written(point.configuration, point.io_type.value)}
 
         with terminal.working("fitting"):
-            accepted = "KEY=VALUE, such as loss=0.01: a number, or a word"
-            asked = Goal.of(dict(read_setting(text, "--goal", accepted) for text in goal or ()))
-            outcome = fitted(request.conversion(), data, asked, Search(held_out, seed, tries, resume), {}, calls)
+            # A folder that cannot be written says so before the search.
+            with Project.open(*names_of(request.project, request.named.source)):
+                accepted = "KEY=VALUE, such as loss=0.01: a number, or a word"
+                asked = Goal.of(dict(read_setting(text, "--goal", accepted) for text in goal or ()))
+                outcome = fitted(request.conversion(), data, asked, Search(held_out, seed, tries, resume), {}, calls)
             if outcome.chosen is not None:
                 model = outcome.model
                 with Project.open(model.output_dir, model.target.project_name, model.design().outline) as project:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -160,6 +160,15 @@ class Tries:
         if self.trials is not None and self.trials < 1:
             raise ConfigError(f"{self.trials}", where="trials", accepted="1 or more")
 
+    def each_value(self) -> Iterator[Keys]:
+        """Configurations in which each value is at least once."""
+        if not isinstance(self.grid, Mapping):
+            yield from configurations(self.grid)
+            return
+        first = {key: values[0] for key, values in self.grid.items()}
+        for key, values in self.grid.items():
+            yield from (first | {key: value} for value in values)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -272,6 +281,8 @@ def _text(value: object) -> str:
 def swept(plan: Plan, folder: Path, tries: Tries, count: int | None, cluster: str | Client | None) -> Sweep:
     """Run all trials that are not finished in ``folder``, on so many processes, or a cluster; raises as :func:`sweep`."""
     tries.check()
+    for keys in () if tries.trials is not None else tries.each_value():
+        plan.trial(keys)  # what projects do not have is an error before anything is written
     with Project.open(folder, "sweep") as project:
         search: Iterable[Keys] = configurations(tries.grid)
         if tries.trials is not None:
