@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bitsmith import compat
-from bitsmith.compat import INSTEAD, MODULES
+from bitsmith.base.familiar import INSTEAD, MODULES
 
 PARTS = sorted((Path(__file__).parent / "hls4ml_parts").glob("part*.py"))
 QUANTIZED = Path(__file__).parent / "quantized"

@@ -369,3 +369,43 @@ def test_configurations_have_the_arguments_and_granularity_of_the_incumbent(fram
     assert [each for each in ours if ours[each].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD] == names
     del defaults["default_precision"]  # ours keeps the model's accuracy
     assert {each: ours[each].default for each in defaults} == defaults
+
+
+def _attributes(file: str, name: str) -> set[str]:
+    """What an object of a class of the incumbent has, by its source."""
+    source = Path(str(distribution("hls4ml").locate_file(f"hls4ml/model/{file}.py"))).read_text()
+    (theirs,) = (each for each in ast.parse(source).body if isinstance(each, ast.ClassDef) and each.name == name)
+    methods = {each.name for each in theirs.body if isinstance(each, ast.FunctionDef)}
+    stored = {each for each in ast.walk(theirs) if isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store)}
+    own = {each.attr for each in stored if isinstance(each.value, ast.Name) and each.value.id == "self"}
+    return {each for each in methods | own if not each.startswith("_")}
+
+
+def test_what_models_and_layers_of_the_incumbent_have_is_there_or_says_what_to_use(model: bitsmith.Model) -> None:
+    for found, file, name in ((model, "graph", "ModelGraph"), (model.get_layers()[1], "layers", "Layer")):
+        for attribute in sorted(_attributes(file, name)):
+            try:
+                getattr(found, attribute)
+            except AttributeError as error:
+                assert re.fullmatch(rf"'\w+' object has no attribute '{attribute}': .{{20,}}", str(error)), error
+        with pytest.raises(AttributeError, match=r"has no attribute 'nonsense'$") as caught:
+            found.nonsense  # type: ignore[attr-defined]  # noqa: B018
+        assert (caught.value.name, caught.value.obj) == ("nonsense", found)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "said"),
+    [
+        (bitsmith, "optimization", "import bitsmith.compat, and then import hls4ml, which has it"),
+        (bitsmith, "writer", r"model\.write\(\)"),
+        (bitsmith.model, "graph", "bitsmith.split"),
+        (bitsmith.model, "optimizer", "formats follow"),
+        (converters, "register_keras_v2_layer_handler", "docs/custom-layers.md"),
+        (utils, "serialization", "load_saved_model"),
+    ],
+)
+def test_names_of_the_incumbent_say_what_to_use_without_its_own_name(module: Any, name: str, said: str) -> None:
+    with pytest.raises(AttributeError, match=rf"has no attribute '{name}': .*{said}"):
+        getattr(module, name)
+    with pytest.raises(AttributeError, match=r"has no attribute 'nonsense'$"):
+        module.nonsense  # noqa: B018

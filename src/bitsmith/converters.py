@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
+from bitsmith.base.familiar import unknown
 from bitsmith.config.accelerators import accelerator_named, check_arguments
 from bitsmith.config.inert import idle_of
 from bitsmith.config.resolving import ConfigLike
@@ -253,7 +254,7 @@ def _of_installed(name: str) -> object:
             return lambda model, *folder, **familiar: _conversion(model, *folder, **familiar).model()
         if name == f"{record.stem}_to_hls":
             return lambda config, record=record: _of_project(config, record).model()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise unknown(__name__, name)
 
 
 def __dir__() -> list[str]:

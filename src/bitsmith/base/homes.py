@@ -1,8 +1,9 @@
 """Packages whose names are imported when they are first used: models need few of them."""
 
 import importlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
+
+from bitsmith.base.familiar import unknown
 
 
 def imported_from(
@@ -16,6 +17,6 @@ def imported_from(
             return getattr(importlib.import_module(known[name]), name)
         if name in modules:
             return importlib.import_module(f"{package}.{name}")
-        raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=sys.modules[package])
+        raise unknown(package, name)
 
     return attribute

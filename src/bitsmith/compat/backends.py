@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bitsmith.backends import BACKENDS
-from bitsmith.compat import NAME, missing
+from bitsmith.base.familiar import NAME, missing
 from bitsmith.config.accelerators import ACCELERATORS
 from bitsmith.options.project import create_config
 

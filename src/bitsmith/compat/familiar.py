@@ -17,8 +17,8 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
+from bitsmith.base.familiar import NAME, missing
 from bitsmith.base.progress import warn
-from bitsmith.compat import NAME, missing
 from bitsmith.config.files import read_file
 from bitsmith.config.model import KEYS
 from bitsmith.config.reading import squash

@@ -1,7 +1,9 @@
 """Tables of converted models: layers, inputs, outputs, weights."""
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
+from bitsmith.base.familiar import OF_MODELS, absent
 from bitsmith.building.job import Target
 from bitsmith.fidelity.certificate import Certificate
 from bitsmith.ir.program import Program
@@ -18,6 +20,11 @@ class Displayed(Shown, ABC):
     target: Target
     notes: tuple[str, ...]
     _inherited: bool | None = None
+
+    if not TYPE_CHECKING:  # which would take any name for one of these
+
+        def __getattr__(self, name: str) -> object:
+            raise absent(self, name, OF_MODELS)
 
     @abstractmethod
     def design(self) -> Design:

@@ -7,9 +7,11 @@ page. Nothing here knows a tool or a folder.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bitsmith.base.familiar import OF_LAYERS, absent
 from bitsmith.errors import BitsmithError, ProjectError
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.infer import infer
@@ -132,6 +134,11 @@ class LayerRow:
     bits: BitCounts = ()
     ebops: int | None = None
     absorbed: tuple[str, ...] = ()
+
+    if not TYPE_CHECKING:  # which would take any name for one of these
+
+        def __getattr__(self, name: str) -> object:
+            raise absent(self, name, OF_LAYERS)
 
     @property
     def parameters(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from bitsmith.base.familiar import unknown
 from bitsmith.config.building import config_from_network
 from bitsmith.config.resolving import BitsLike
 from bitsmith.errors import ConfigError
@@ -172,7 +173,7 @@ def of_installed(name: str) -> object:
     for record in () if name.startswith("_") else frameworks():
         if name == f"config_from_{record.stem}_model":
             return partial(_config, record)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise unknown("bitsmith.utils", name)
 
 
 if not TYPE_CHECKING:  # which would take any name for one of these
